@@ -14,7 +14,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
-from selfmm.api import train
+from selfmm.api import ensemble, train
 from selfmm.data.planted import PlantedSettings, planted_source, write_planted
 from selfmm.data.store import Dataset
 from selfmm.recordings.model import SentimentModel
@@ -104,6 +104,23 @@ def trained(planted: Dataset, tiny_encoder: str, tmp_path_factory: pytest.TempPa
     """A finished run on ``planted``; not to be changed."""
     out = tmp_path_factory.mktemp("trained") / "run"
     return train(planted, text_encoder=tiny_encoder, overrides=QUICK, out=out)
+
+
+@pytest.fixture(scope="session")
+def members(planted: Dataset, tiny_encoder: str, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Runs on ``planted`` with a frozen text encoder: two seeds of Self-MM, and one of LMF; not to be changed."""
+    folder = tmp_path_factory.mktemp("members")
+    overrides = [*QUICK, "text.finetune=false", "training.max_epochs=2"]
+    runs = {"a": ("self_mm", 1), "b": ("self_mm", 2), "lmf": ("lmf", 1)}
+    for name, (model, seed) in runs.items():
+        train(planted, model=model, seed=seed, text_encoder=tiny_encoder, overrides=overrides, out=folder / name)
+    return [folder / name for name in runs]
+
+
+@pytest.fixture(scope="session")
+def averaged(members: list[Path], tmp_path_factory: pytest.TempPathFactory) -> SentimentModel:
+    """The mean of the two seeds of ``members``; not to be changed."""
+    return ensemble(members[:2], out=tmp_path_factory.mktemp("averaged") / "run")
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from selfmm.api import compare as compare
     from selfmm.api import corrections as corrections
     from selfmm.api import doctor as doctor
+    from selfmm.api import ensemble as ensemble
     from selfmm.api import evaluate as evaluate
     from selfmm.api import export as export
     from selfmm.api import extract as extract

@@ -34,6 +34,15 @@ def make(workspace: Path, root: Path) -> Path:
     return root
 
 
+def make_mean(workspace: Path, averaged: Path, root: Path) -> Path:
+    """Return ``root`` with the data set and run of ``workspace``, and the run ``averaged`` on the same data set."""
+    shutil.copytree(workspace, root)
+    shutil.copytree(averaged, root / "runs" / "mean")
+    for name in ("first", "mean"):
+        _point(root / "runs" / name, root / "data")
+    return root
+
+
 def rescore(run: Path, seed: int) -> None:
     """Give the run other scores, some of them with another sign; its metrics stay."""
     table = pd.read_parquet(run / "predictions.parquet")

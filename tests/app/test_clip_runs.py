@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from app.run_builders import make_mean
 from selfmm.api import open_dataset
 from selfmm.app.clip_runs import ClipRuns
 from selfmm.app.clip_table import ClipTable
@@ -65,3 +66,19 @@ def test_a_run_that_is_damaged_or_not_finished(shown: Workspace) -> None:
     assert runs.of(table.dataset.path) == []
     (folder / "run.json").write_text("{")
     assert runs.of(table.dataset.path) == []
+
+
+def test_a_clip_on_which_the_runs_disagree_has_a_wider_band(
+    workspace: Path, averaged: SentimentModel, tmp_path: Path
+) -> None:
+    root = make_mean(workspace, averaged.folder.path, tmp_path / "root")
+    runs, table = ClipRuns(Workspace(root)), averaged.predictions.set_index("id")
+    run = runs.named("runs/mean", root / "data")
+    clips = table.sort_values("deviation").index.astype(str)
+    low, high = (runs.worth(run, clip)["scores"]["score"] for clip in (clips[0], clips[-1]))
+    assert low["band"] < high["band"]
+    worth = averaged.worth
+    assert worth is not None
+    assert high["band"] == pytest.approx(worth.scores["fusion"].half_width(table["deviation"].max()))
+    assert runs.worth(run)["scores"]["score"]["band"] == worth.scores["fusion"].band
+    assert runs.worth(run, "no such clip") == runs.worth(run)

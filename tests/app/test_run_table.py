@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from app.run_builders import make
+from app.run_builders import make, make_mean
 from selfmm.app.comparison_table import comparison_rows
 from selfmm.app.locks import acquire
 from selfmm.app.routes.runs import _sorted, when, worth_text
 from selfmm.app.run_table import RunTable, differing, setting_text
 from selfmm.app.workspace import Workspace
+from selfmm.recordings.model import SentimentModel
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +38,16 @@ def test_a_run_has_its_metrics_and_what_they_are_worth(table: RunTable) -> None:
     assert run.worth is not None
     assert worth_text(run.worth)
     assert run.epochs == 4
+
+
+def test_the_mean_of_runs_is_a_run_without_epochs(
+    workspace: Path, averaged: SentimentModel, members: list[Path], tmp_path: Path
+) -> None:
+    root = make_mean(workspace, averaged.folder.path, tmp_path / "root")
+    run = RunTable(Workspace(root)).of("runs/mean")
+    assert (run.state, run.model, run.dataset, run.seed, run.epochs) == ("finished", "ensemble", "data", None, 0)
+    assert run.averaged == [path.name for path in members[:2]]
+    assert run.metrics["test"]["mae"] == averaged.metrics["splits"]["test"]["fusion"]["values"]["mae"]
 
 
 def test_seeds_are_means_with_their_deviation(table: RunTable) -> None:

@@ -43,7 +43,7 @@ GROUPS = {
     "Start": ["quickstart"],
     "App": ["app", "serve"],
     "Score": ["predict", "evaluate", "report", "export"],
-    "Train": ["train", "starter", "tune", "models", "settings"],
+    "Train": ["train", "starter", "ensemble", "tune", "models", "settings"],
     "Compare": ["compare", "ablate"],
     "Labels": ["labels", "annotate", "corrections"],
     "Data": ["import", "inspect", "extract", "planted", "demo"],
@@ -297,3 +297,29 @@ def test_ctrl_c_ends_every_command_with_one_line(where: str, tmp_path: Path, mon
 def test_the_help_shows_no_type_after_a_flag() -> None:
     for words in (["--help"], ["report", "--help"], ["weights", "--help"]):
         assert "bool" not in selfmm(*words).stdout
+
+
+@pytest.mark.slow
+def test_the_mean_of_several_runs(members: list[Path], planted: Dataset, tmp_path: Path) -> None:
+    out = tmp_path / "mean"
+    result = selfmm("ensemble", *map(str, members[:2]), "--out", str(out))
+    assert result.returncode == 0, result.stderr
+    for part in ("what each score is worth", "wider where the runs disagree", "The mean of 2 runs", "metrics.json"):
+        assert part in " ".join(result.stdout.split())
+    assert "epoch 0" not in result.stdout
+    assert "history.jsonl" not in result.stdout
+    scores = selfmm("predict", str(out), str(planted.path), "--split", "test", "--csv")
+    assert "deviation" in scores.stdout.splitlines()[0].split(",")
+    assert selfmm("evaluate", str(out)).returncode == 0
+    page = selfmm("report", str(out), "--out", str(tmp_path / "page.html"))
+    assert page.returncode == 0, page.stderr
+    assert "Means of the scores of" in (tmp_path / "page.html").read_text("utf-8")
+    for arguments, problem in (
+        ([str(members[0]), "--out", str(tmp_path / "one")], "the mean of two or more runs"),
+        ([*map(str, members[:2]), "--out", str(out)], "exists already"),
+        ([*map(str, members[:2])], "Missing option '--out'"),
+        ([*map(str, members[:2]), "--out", str(out), "--resume"], "No such option"),
+    ):
+        refused = selfmm("ensemble", *arguments)
+        assert refused.returncode != 0
+        assert problem in " ".join(refused.stderr.replace("│", "").split())

@@ -70,6 +70,53 @@ def test_four_of_five_exchangeable_clips_are_inside(valid: int) -> None:
     assert LEVEL - 0.015 < held < LEVEL + 1 / (valid + 1) + 0.015
 
 
+def disagreeing(rng: np.random.Generator, valid: int, test: int = 200) -> pd.DataFrame:
+    """Clips of which half are hard: there, five members and the mean are further off."""
+    count = valid + test
+    noise = rng.choice([0.3, 1.2], count)
+    members = rng.normal(0, 1, (count, 5)) * noise[:, None] + rng.normal(0, noise)[:, None]
+    table = pd.DataFrame({"split": ["valid"] * valid + ["test"] * test, "label": rng.normal(0, 1, count)})
+    mean = table["label"] + members.mean(axis=1)
+    return table.assign(score=mean, deviation=members.std(axis=1, ddof=1))
+
+
+@pytest.mark.parametrize("valid", [9, 29, 99])
+def test_bands_by_disagreement_hold_four_of_five_and_are_wider_where_it_is_larger(valid: int) -> None:
+    held, certain, plain, widths = [], [], [], []
+    for seed in range(200):
+        table = disagreeing(np.random.default_rng(seed), valid)
+        worth = run_worth(scored(table), RANGE, 100).scores[FUSION]
+        tested = table[table["split"] == "test"]
+        width, errors = worth.half_width(tested["deviation"].to_numpy()), (tested["score"] - tested["label"]).abs()
+        order = np.argsort(tested["deviation"].to_numpy())
+        assert (np.diff(width[order]) >= 0).all()
+        held.append((errors <= width).mean())
+        assert worth.coverage == held[-1]
+        hard = tested["deviation"] > tested["deviation"].median()
+        certain.append((errors <= width)[hard].mean())
+        plain.append((errors <= worth.band)[hard].mean())
+        widths.append(width[hard].mean() / width[~hard].mean())
+    assert LEVEL - 0.01 <= np.mean(held) <= LEVEL + 1 / (valid + 1) + 0.01
+    assert np.mean(widths) > 1.5
+    assert abs(np.mean(certain) - LEVEL) < abs(np.mean(plain) - LEVEL), "hard clips get the band that they need"
+
+
+def test_without_members_or_their_deviation_the_band_is_the_plain_one() -> None:
+    table = disagreeing(np.random.default_rng(0), 30)
+    one = run_worth(scored(table.drop(columns="deviation")), RANGE, 100).scores[FUSION]
+    assert math.isnan(one.factor)
+    assert one.half_width() == one.half_width(1.0) == one.band
+    unknown = run_worth(scored(table.assign(deviation=np.nan)), RANGE, 100).scores[FUSION]  # of a single seed
+    assert repr(unknown) == repr(one)
+    several = run_worth(scored(table), RANGE, 100).scores[FUSION]
+    assert (several.band, several.mae) == (one.band, one.mae)
+    assert several.half_width(math.nan) == several.half_width() == several.band
+    exact = run_worth(scored(table.assign(score=table["label"], deviation=0.0)), RANGE, 100).scores[FUSION]
+    assert exact.half_width(0.0) == 0.0
+    few = run_worth(scored(table.iloc[27:]), RANGE, 100).scores[FUSION]
+    assert few.half_width(0.3) == few.band == 6.0
+
+
 def test_an_interval_stays_on_the_scale_and_loses_no_label() -> None:
     worth = run_worth(scored(clips(np.random.default_rng(0), 1.0)), RANGE, 300)
     band = worth.scores[FUSION].band

@@ -52,6 +52,22 @@ def test_they_add_up_next_to_the_scores(table: pd.DataFrame, trained: SentimentM
     assert list(table.columns[-7:]) == ["base", *(f"{what}_{name}" for what in ("by", "added") for name in MODALITIES)]
 
 
+def test_those_of_an_ensemble_are_the_means_of_its_runs(
+    averaged: SentimentModel, members: list[Path], gappy: Dataset
+) -> None:
+    table, parts = contributions(averaged, gappy), [contributions(selfmm.load(run), gappy) for run in members[:2]]
+    for name in parts[0].columns[-7:]:
+        np.testing.assert_allclose(table[name], (parts[0][name] + parts[1][name]) / 2, atol=1e-5)
+    np.testing.assert_allclose(table["base"] + table.filter(like="by_").sum(axis=1), table["score"], atol=1e-4)
+    whole, own = explain(averaged, gappy, 0), [explain(selfmm.load(run), gappy, 0) for run in members[:2]]
+    assert whole.base == pytest.approx((own[0].base + own[1].base) / 2, abs=1e-5)
+    for part, one, other in zip(whole.contributions, own[0].contributions, own[1].contributions, strict=True):
+        for key in ("value", "added", "alone", "content", "gap"):
+            assert getattr(part, key) == pytest.approx((getattr(one, key) + getattr(other, key)) / 2, abs=1e-5), key
+    values = [[word.value for word in explanation.words] for explanation in (whole, *own)]
+    np.testing.assert_allclose(values[0], np.mean(values[1:], axis=0), atol=1e-5)
+
+
 def test_a_split_and_sentences(table: pd.DataFrame, trained: SentimentModel, gappy: Dataset) -> None:
     test = contributions(trained, gappy, "test")
     expected = table[table["split"] == "test"].reset_index(drop=True)

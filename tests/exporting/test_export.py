@@ -48,6 +48,33 @@ def test_scores_are_those_of_the_run(
     assert abs(one["score"][0] - trained.predictions["score"][7]) < 1e-5
 
 
+@pytest.mark.parametrize("trained_encoder", [False, True])
+def test_an_ensemble(
+    trained_encoder: bool,
+    averaged: SentimentModel,
+    members: list[Path],
+    trained: SentimentModel,
+    planted: Dataset,
+    tmp_path: Path,
+    reader: ModuleType,
+) -> None:
+    """With one frozen text encoder, which is in the file once, and with two."""
+    run = averaged
+    if trained_encoder:
+        run = selfmm.ensemble([members[0], trained.folder.path], out=tmp_path / "run")
+    exported = selfmm.export(run.folder.path, tmp_path / "model.onnx")
+    assert exported.difference < 1e-5
+    scores = reader.Scorer(str(exported.path)).scores(clips_of(planted, list(range(40))))
+    assert list(scores) == ["score", "score_text", "score_audio", "score_vision", "deviation"]
+    for name, values in scores.items():
+        np.testing.assert_allclose(values, run.predictions[name][:40], atol=1e-5)
+    size = sum(parameter.numel() for parameter in run.assembly.model.parameters()) * 4
+    assert exported.path.stat().st_size < size + 400_000, "weights, and a graph"
+    worth = json.loads({entry.key: entry.value for entry in onnx.load(exported.path).metadata_props}["worth"])
+    assert run.worth is not None
+    assert worth["scores"]["fusion"]["factor"] == run.worth.scores["fusion"].factor
+
+
 def test_missing_streams(exported: Path, trained: SentimentModel, planted: Dataset, reader: ModuleType) -> None:
     scores = reader.Scorer(str(exported)).scores([{"text": "the plot was wonderful"}, {"text": "  "}])
     expected = trained.predict(text="the plot was wonderful")

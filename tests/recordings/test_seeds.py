@@ -55,9 +55,16 @@ def test_evaluate_gives_the_figures_of_each_seed_and_their_mean(seeds: SeedRuns,
 
 
 @pytest.mark.slow
+def test_an_explanation_is_the_mean_of_those_of_the_seeds(seeds: SeedRuns, planted: Dataset) -> None:
+    table = selfmm.predict(seeds.folder, planted, split="test", explain=True)
+    parts = [selfmm.load(run.path).predict(planted, "test", explain=True) for run in seeds.runs.values()]
+    assert isinstance(table, pd.DataFrame)
+    for name in ("score", "base", "by_audio", "added_vision"):
+        assert np.allclose(table[name], (parts[0][name] + parts[1][name]) / 2, atol=1e-5)
+
+
+@pytest.mark.slow
 def test_what_is_of_one_run_says_so(seeds: SeedRuns, planted: Dataset) -> None:
-    with pytest.raises(RunError, match=r"explanation is of one run\. Give one, for example .*seed-5"):
-        selfmm.predict(seeds.folder, planted, explain=True)
     assert selfmm.corrections(seeds.folder).empty, "corrections are of the data set, which the seeds share"
     for verb in (selfmm.api.labels, selfmm.audit, selfmm.api.report):
         with pytest.raises(RunError, match="Give one of them"):
@@ -73,7 +80,9 @@ def test_recordings(clip_run: SentimentModel, demo_clips: Path, tmp_path: Path) 
     one, mean = (selfmm.load(run).predict(selfmm.Clip(clip)) for run in (clip_run.folder.path, tmp_path / "seeds"))
     assert mean.score == pytest.approx(one.score, abs=1e-6)
     assert mean.scores == pytest.approx(one.scores, abs=1e-6)
-    with pytest.raises(RunError, match="explanation is of one run"):
-        selfmm.predict(tmp_path / "seeds", clip, explain=True)
-    with pytest.raises(RunError, match="explanation is of one run"):
-        list(selfmm.api.predict_each(tmp_path / "seeds", clip, explain=True))
+    assert mean.deviation == pytest.approx(0.0, abs=1e-6)
+    assert one.deviation is None
+    [explained] = selfmm.api.predict_each(tmp_path / "seeds", clip, explain=True)
+    assert isinstance(explained, selfmm.Prediction)
+    assert explained.explanation is not None
+    assert explained.explanation.score == pytest.approx(one.score, abs=1e-6)

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from selfmm.api.scoring import predict_texts as predict_texts
     from selfmm.api.scoring import report as report
     from selfmm.api.scoring import save_predictions as save_predictions
+    from selfmm.api.training import ensemble as ensemble
     from selfmm.api.training import models as models
     from selfmm.api.training import recipe as recipe
     from selfmm.api.training import settings as settings

@@ -139,9 +139,9 @@ def predict(
     Returns:
         For a data set or text, a table with one row per clip: id, split, label (NaN if unknown), score (all modalities
         together), score_<modality> (NaN if the clip lacks it), and how far to trust each score: low, high, informs (see
-        :func:`selfmm.recordings.prediction.trust_columns`). For a folder of seeds, the scores are the means over the
-        seeds, and ``deviation`` is the deviation of score. For one recording, a :class:`selfmm.Prediction`; for several
-        recordings, windows or sentences, a list of predictions.
+        :func:`selfmm.recordings.prediction.trust_columns`). For an ensemble or a folder of seeds, the scores are the
+        means over its runs, and ``deviation`` is the deviation of score. For one recording, a
+        :class:`selfmm.Prediction`; for several recordings, windows or sentences, a list of predictions.
 
     Raises:
         SettingsError: if arguments contradict each other.
@@ -232,9 +232,6 @@ def predict_each(
     listed = find_recordings(run, clips)
     if listed is None:
         raise SourceError(f"{clips!s:.200} is not a recording, nor a folder or table of recordings.")
-    from selfmm.recordings.seeds import refuse_explain
-
-    refuse_explain(open_run(run, seeds=True), explain)
     divided = spans(window, hop, by_sentence)
     scorer = _scorer(run, model, trust, recogniser, language, lanes=lanes, listener=listener)
     if divided is None:
@@ -272,12 +269,10 @@ def predict_texts(
 
     Raises:
         SourceError: if there is no text, or one is empty.
-        RunError: if the run reads no words, or an explanation of several seeds is asked for.
+        RunError: if the run reads no words.
     """
     from selfmm.recordings.prediction import Predictions
-    from selfmm.recordings.seeds import refuse_explain
 
-    refuse_explain(open_run(run, seeds=True), explain)
     return Predictions(_scorer(run, model, trust).texts(list(texts), explain=explain))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -197,6 +197,36 @@ def starter(
 
     make(rated_texts(archive), folder, encoder)
     return SentimentModel.load(folder)
+
+
+def ensemble(
+    runs: Run | Sequence[Run],
+    *,
+    out: str | Path,
+    model: str | None = None,
+    trust: bool = False,
+) -> SentimentModel:
+    """Make one run that scores with the mean of several, which is nearly always closer to the label than each of them.
+
+    Nothing is trained, and the runs are not changed. The new run can be used like any other, also exported. Its error
+    band is wider for clips on which the runs disagree, see :mod:`selfmm.evaluation.worth`.
+
+    Args:
+        runs: two or more run folders, or the folder that :func:`train_seeds` made, which stands for its finished seeds.
+            The runs must have been trained on the same data set and read clips in the same way, with any model.
+        out: the new run folder.
+        model, trust: allow runs to use your own code, see :func:`selfmm.load`.
+
+    Raises:
+        RunError, SettingsError, OutputError: the message says what to do.
+    """
+    from selfmm.api.arguments import open_run
+    from selfmm.recordings.model import SentimentModel
+    from selfmm.runs.ensemble import make_ensemble
+
+    several = [runs] if isinstance(runs, str | Path) or not isinstance(runs, Iterable) else runs
+    folder = make_ensemble([open_run(run, seeds=True) for run in several], Path(out), model=model, trust=trust)
+    return SentimentModel.load(folder, model, trust)
 
 
 def _leaves_model_open(

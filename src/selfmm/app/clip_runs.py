@@ -77,6 +77,11 @@ class ClipRuns:
         Raises:
             RunError: if they cannot be read.
         """
+        rows = self._predictions(run).reindex(table.ids)
+        columns = [str(name) for name in rows.columns if str(name) == "score" or str(name).startswith("score_")]
+        return {name: rows[name].to_numpy(dtype=np.float64) for name in columns}
+
+    def _predictions(self, run: ClipRun) -> Any:
         key = (run.path, changed_at(run.path / "predictions.parquet"))
         with self._lock:
             if key not in self._scores:
@@ -84,12 +89,12 @@ class ClipRuns:
                 self._scores[key] = predictions.drop_duplicates("id").set_index("id")
                 while len(self._scores) > _KEPT:
                     self._scores.popitem(last=False)
-            rows = self._scores[key].reindex(table.ids)
-        columns = [str(name) for name in rows.columns if str(name) == "score" or str(name).startswith("score_")]
-        return {name: rows[name].to_numpy(dtype=np.float64) for name in columns}
+            return self._scores[key]
 
-    def worth(self, run: ClipRun) -> dict[str, Any]:
+    def worth(self, run: ClipRun, clip: str | None = None) -> dict[str, Any]:
         """Return what the scores of a run are worth, in words for people.
+
+        With ``clip``, the band of the score of all modalities is that of this clip, see :meth:`Worth.half_width`.
 
         Returns:
             ``scores``: per score, ``score`` or ``score_<modality>``, its ``band`` (the half-width of the interval that
@@ -102,15 +107,26 @@ class ClipRuns:
             worth = None
         return {
             "scores": {
-                "score" if name == parts.FUSION else f"score_{name}": {
-                    "band": score.band,
-                    "text": "" if math.isnan(score.band) else parts.band_text(score.band),
-                    "verdict": parts.verdict(score),
-                }
+                "score" if name == parts.FUSION else f"score_{name}": self._worth(
+                    score, self._deviation(run, name, clip)
+                )
                 for name, score in (worth.scores.items() if worth else ())
             },
             "cautions": parts.cautions(worth),
         }
+
+    @staticmethod
+    def _worth(score: parts.Worth, deviation: float | None) -> dict[str, Any]:
+        band = float(score.half_width(deviation))
+        text = "" if math.isnan(band) else parts.band_text(band)
+        return {"band": band, "text": text, "verdict": parts.verdict(score)}
+
+    def _deviation(self, run: ClipRun, name: str, clip: str | None) -> float | None:
+        """Return how far the runs of an ensemble deviate on a clip; None if it is not one, or has no such clip."""
+        if clip is None or name != parts.FUSION:
+            return None
+        table = self._predictions(run)
+        return float(table["deviation"][clip]) if "deviation" in table and clip in table.index else None
 
     def labels(self, run: ClipRun, clip: str) -> dict[str, Any]:
         """Return the labels per modality that a run generated for a clip, for a picture.

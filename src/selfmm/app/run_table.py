@@ -44,6 +44,8 @@ class Summary:
         seed: of a run; None for a folder of seeds.
         labels: source of the labels per modality.
         closed_form: whether it was fitted in closed form, without epochs.
+        averaged: the runs whose mean it is, by their names in the folder (of another folder, the last part); empty if
+            it was trained.
         metrics: per split, the metrics of the fused score; means for seeds.
         spread: per split, their standard deviation over seeds; empty for a run.
         counts: per split, number of clips with a label.
@@ -66,6 +68,7 @@ class Summary:
     seed: int | None = None
     labels: str = ""
     closed_form: bool = False
+    averaged: Sequence[str] = ()
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     spread: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -146,6 +149,8 @@ class RunTable:
         exists = bool(place) and (Path(place) / parts.MANIFEST).is_file()
         dataset = self._workspace.name_of(place) if exists else None
         # Two data sets of one name are told apart by their places.
+        averaged = [self._workspace.name_of(run) or Path(run).name for run in summary.averaged]
+        summary = replace(summary, averaged=averaged)
         return replace(summary, dataset=dataset, data=dataset or summary.data, gone=bool(place) and not exists)
 
 
@@ -179,9 +184,10 @@ def _of_run(name: str, path: Path, modified: float) -> Summary:
         modified,
         model=info.model_name,
         data=info.dataset,
-        seed=settings.seed,
+        seed=None if info.members else settings.seed,
         labels=info.labels,
         closed_form=info.closed_form,
+        averaged=[member.run for member in info.members],
         settings=flat,
         label_range=info.label_range,
     )

@@ -39,17 +39,20 @@ _FACTS = {"best_epoch": "best epoch", "epochs": "epochs", "seconds": "seconds", 
 def run_summary(model: SentimentModel) -> Group:
     """Lay out a finished run: why not to trust it, if so; metrics; what each score is worth; and its files."""
     content = model.metrics
-    closed = model.info.closed_form
+    closed, of_runs = model.info.closed_form, bool(model.info.members)
     splits = ("train", "valid", "test") if closed else ("valid", "test")
     rows = {split: metrics_from_json(content["splits"][split]["fusion"]) for split in splits}
     rows = {split: metrics for split, metrics in rows.items() if metrics.count}
     few = [f"{metrics.count} in {split}" for split, metrics in rows.items() if metrics.count < _FEW]
-    labels = "labels.parquet, " if model.info.labels == "generated" else ""
-    chosen = f"best epoch {content['best_epoch']} of {len(model.history)}, chosen by the validation MAE"
-    lines = [
-        "scores of rated clips are left out: fitted without their recording" if closed else chosen,
-        f"{model.folder.path}: model, metrics.json, predictions.parquet, {labels}history.jsonl",
-    ]
+    files = ["model", "metrics.json", "predictions.parquet"]
+    files += ["labels.parquet"] if model.info.labels == "generated" else []
+    files += [] if of_runs else ["history.jsonl"]
+    lines = [f"{model.folder.path}: {', '.join(files)}"]
+    if closed:
+        lines.insert(0, "scores of rated clips are left out: fitted without their recording")
+    elif not of_runs:
+        chosen = f"best epoch {content['best_epoch']} of {len(model.history)}, chosen by the validation MAE"
+        lines.insert(0, chosen)
     if few:
         lines.insert(0, f"few clips ({' and '.join(few)}): these figures depend strongly on chance")
     warnings = [Text(f"warning: {line}", style="yellow") for line in parts.cautions(model.worth)]

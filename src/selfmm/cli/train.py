@@ -15,7 +15,8 @@ from selfmm.cli.output import interruptible, speaks
 
 
 def register(app: typer.Typer) -> None:
-    options.register(app, "Train", train=train, starter=starter, tune=tune, models=models, settings=settings)
+    commands = {"train": train, "starter": starter, "ensemble": ensemble, "tune": tune}
+    options.register(app, "Train", **commands, models=models, settings=settings)
 
 
 def train(
@@ -157,6 +158,22 @@ def starter(
             listener=listener,
         )
     console.print(run_summary(model) if finetune else model.info.about)
+
+
+def ensemble(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN", help="Two or more run folders, or the folder of `train --seeds`.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The run folder to make.")],
+    model: options.OwnModel = None,
+    trust: options.Trust = False,
+) -> None:
+    """Make one run that scores with the mean of several: closer to the label, and less sure where they disagree."""
+    from rich.console import Console
+
+    from selfmm.cli.show_results import run_summary
+
+    Console().print(run_summary(api.ensemble(runs, out=out, model=model, trust=trust)))
 
 
 def tune(

@@ -67,6 +67,7 @@ class Output:
         present: per modality, (B,) bool.
         terms: further losses of the model by name, (B,) each, weighted and without a unit; a loss over the whole batch
             is repeated for every clip.
+        deviation: (B,) deviation of ``fusion`` over the members of an ensemble (over n - 1); None for one model.
 
     ``unimodal`` and ``features`` have only the modalities with a task of their own.
     """
@@ -79,6 +80,7 @@ class Output:
     present: Mapping[str, Tensor]
     terms: Mapping[str, Tensor] = field(default_factory=dict)
     head_inputs: Mapping[str, Tensor] = field(default_factory=dict)
+    deviation: Tensor | None = None
 
     def detach(self) -> Output:
         """Return the output without gradients."""

@@ -218,6 +218,11 @@ def worth_notes(worth: RunWorth) -> list[str]:
             + (" of the run that it started from" if fused.band_split == STARTED_FROM else "")
             + ("; held: share of these clips" if not math.isnan(fused.coverage) else "")
         )
+        if not math.isnan(fused.factor):
+            lines.append(
+                "the band of a single clip is wider where the runs disagree, and narrower where they agree"
+                + ("; held: with these bands" if not math.isnan(fused.coverage) else "")
+            )
         if problem := band_problem(fused, worth.label_range):
             lines.append(f"the band is {problem}")
     start = [title(name) for name, score in worth.scores.items() if score.split == STARTED_FROM]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from selfmm.core.errors import DatasetError, SettingsError
@@ -19,7 +21,7 @@ from selfmm.explain.contributions import Sharing
 from selfmm.explain.explanation import Contribution, Explanation, FrameShares, WordShare
 from selfmm.explain.gradients import Inputs
 from selfmm.explain.words import Reading, read
-from selfmm.models.late_fusion import as_late_fusion
+from selfmm.models.late_fusion import LateFusion, as_late_fusion
 from selfmm.models.scoring import at_rest
 from selfmm.models.text import TransformerEncoder
 from selfmm.runs.trained_model import TrainedModel
@@ -44,7 +46,8 @@ def explain(model: TrainedModel, dataset: Dataset, row: int, *, steps: int = 32)
         raise DatasetError(f"{dataset.title} has {clips(len(dataset))}, so there is no row {row}.")
     if steps < 1:
         raise SettingsError([f"steps = {steps}: an integral needs at least one point"])
-    network, dataset = as_late_fusion(model.assembly.model, "an explanation"), model.readable(dataset)
+    network, dataset = model.assembly.model, model.readable(dataset)
+    networks = as_late_fusion(network, "an explanation")
     clip = str(dataset.samples["id"].iloc[row])
     batch = model.assembly.maker(dataset, np.array([row])).make(np.array([0])).to(model.device)
     with at_rest(network):
@@ -52,19 +55,21 @@ def explain(model: TrainedModel, dataset: Dataset, row: int, *, steps: int = 32)
         if not bool(output.fusion.isfinite()):
             raise DatasetError(f"clip {clip!r} has no finite score: its features are far outside the training data's.")
         present = [name for name in network.modalities if bool(output.present[name])]
-        sharing = Sharing(network, {name: output.encoded[name][0] for name in present})
-        inputs = {
-            name: Inputs.of(batch.streams[name].values[0], network.encoders[name], model.assembly.pretrained)
-            for name in present
-        }
         tolerance = _TOLERANCE * LabelScale.of(model.info.label_range).reach
-        shares = {
-            name: inputs[name].shares(partial(sharing.fair, name), steps=steps, tolerance=tolerance) for name in present
-        }
-        contributions = tuple(
-            _contribution(name, sharing, inputs[name], shares[name], output.unimodal.get(name)) for name in present
+        # All values are linear in the score: those of a mean are the means of the members' values.
+        outputs = [output] if len(networks) == 1 else [part(batch) for part in networks]
+        parts = [
+            _part(part, out.encoded, model, batch, present, steps, tolerance)
+            for part, out in zip(networks, outputs, strict=True)
+        ]
+    shares = {name: torch.stack([part.shares[name] for part in parts]).mean(dim=0) for name in present}
+    contributions = tuple(
+        Contribution(
+            name, alone=float(output.unimodal[name]) if name in output.unimodal else None, **_mean(parts, name)
         )
-        base = sharing.base()
+        for name in present
+    )
+    base = sum(part.base for part in parts) / len(parts)
     reading = _reading(model, dataset, row, batch)
     return Explanation(
         id=clip,
@@ -84,16 +89,48 @@ def explain(model: TrainedModel, dataset: Dataset, row: int, *, steps: int = 32)
     )
 
 
-def _contribution(name: str, sharing: Sharing, inputs: Inputs, shares: Tensor, alone: Tensor | None) -> Contribution:
-    content = inputs.total(partial(sharing.fair, name))
-    return Contribution(
-        modality=name,
-        value=sharing.value(name),
-        added=sharing.added(name),
-        alone=None if alone is None else float(alone),
-        content=content,
-        gap=float(shares.sum()) - content,
-    )
+@dataclass(frozen=True)
+class _Part:
+    """The explanation of the score of one network.
+
+    Attributes:
+        base: the score of a clip with no modality.
+        shares: per modality (L, d), how much each number of its input changes the score.
+        values: per modality, the numbers of its ``Contribution`` but for ``alone``.
+    """
+
+    base: float
+    shares: Mapping[str, Tensor]
+    values: Mapping[str, Mapping[str, float]]
+
+
+def _part(
+    network: LateFusion,
+    encoded: Mapping[str, Tensor],
+    model: TrainedModel,
+    batch: Batch,
+    present: Sequence[str],
+    steps: int,
+    tolerance: float,
+) -> _Part:
+    sharing = Sharing(network, {name: encoded[name][0] for name in present})
+    shares, values = {}, {}
+    for name in present:
+        score = partial(sharing.fair, name)
+        inputs = Inputs.of(batch.streams[name].values[0], network.encoders[name], model.assembly.pretrained)
+        shares[name] = inputs.shares(score, steps=steps, tolerance=tolerance)
+        content = inputs.total(score)
+        values[name] = {
+            "value": sharing.value(name),
+            "added": sharing.added(name),
+            "content": content,
+            "gap": float(shares[name].sum()) - content,
+        }
+    return _Part(sharing.base(), shares, values)
+
+
+def _mean(parts: Sequence[_Part], name: str) -> dict[str, float]:
+    return {key: sum(part.values[name][key] for part in parts) / len(parts) for key in parts[0].values[name]}
 
 
 def _reading(model: TrainedModel, dataset: Dataset, row: int, batch: Batch) -> Reading | None:

@@ -34,13 +34,14 @@ def contributions(model: TrainedModel, data: Dataset | str | Path, split: str | 
         RunError: if the model does not encode each modality as one vector before it fuses them.
         SourceError, DatasetError: if the data cannot be read, or do not fit the model.
     """
-    network = as_late_fusion(model.assembly.model, "an explanation")
+    networks = as_late_fusion(model.assembly.model, "an explanation")
     with open_data(data) as dataset:
         scores = model.score(dataset, split)
         clips = model.assembly.maker(model.readable(dataset), split_rows(dataset, split))
-        with at_rest(network):
-            shares = _shares(network, clips, model.device)
-    return pd.concat([scores, shares], axis=1)
+        with at_rest(model.assembly.model):
+            shares = [_shares(network, clips, model.device) for network in networks]
+    # A Shapley value of a mean is the mean of the Shapley values.
+    return pd.concat([scores, sum(shares[1:], start=shares[0]) / len(shares)], axis=1)
 
 
 def _shares(network: LateFusion, clips: BatchMaker, device: torch.device) -> pd.DataFrame:

@@ -40,7 +40,10 @@ def largest_difference(trained: TrainedModel, path: Path) -> float:
         expected = [output.fusion.numpy()]
         for name, score in output.unimodal.items():
             expected.append(np.where(output.present[name].numpy(), score.numpy(), np.nan))
-        for name, ours, theirs in zip(["fused", *output.unimodal], expected, model(batch), strict=True):
+        names = ["fused", *output.unimodal]
+        if output.deviation is not None:
+            names, expected = [*names, "deviation of the"], [*expected, output.deviation.numpy()]
+        for name, ours, theirs in zip(names, expected, model(batch), strict=True):
             if ours.shape != theirs.shape or (np.isfinite(ours) != np.isfinite(theirs)).any():
                 raise ExportError(
                     f"the {name} scores of {clips(len(batch))} are {theirs[:4]} in the ONNX file and {ours[:4]} in "

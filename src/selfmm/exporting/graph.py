@@ -19,10 +19,11 @@ from selfmm.core.version import __version__
 from selfmm.data.manifest import Modality
 from selfmm.data.writer import sha256
 from selfmm.exporting.network import ScoreNetwork
+from selfmm.models.base import Model
 from selfmm.models.context import Pair
 from selfmm.models.encoder_check import most_tokens
-from selfmm.models.late_fusion import as_late_fusion
-from selfmm.models.text import Pretrained, tokenise
+from selfmm.models.ensemble import Ensemble
+from selfmm.models.text import TransformerEncoder, tokenise
 from selfmm.runs.trained_model import TrainedModel
 
 if TYPE_CHECKING:
@@ -37,26 +38,29 @@ def input_names(modalities: Sequence[str]) -> list[str]:
     return [name for modality in modalities for name in (modality, f"{modality}_lengths")]
 
 
-def output_names(modalities: Sequence[str]) -> list[str]:
-    """Return ``score``, ``score_text``, ... in the order of ``ScoreNetwork``'s outputs."""
-    return ["score", *(f"score_{modality}" for modality in modalities)]
+def output_names(modalities: Sequence[str], *, deviation: bool = False) -> list[str]:
+    """Return ``score``, ``score_text``, ... and ``deviation`` in the order of ``ScoreNetwork``'s outputs."""
+    return ["score", *(f"score_{modality}" for modality in modalities), *(["deviation"] if deviation else [])]
 
 
 def check_exportable(trained: TrainedModel) -> None:
     """Raise ``ExportError`` if the model cannot be written as an ONNX file."""
-    names = [*input_names(list(trained.info.modalities)), *output_names(list(trained.info.modalities))]
+    model, modalities = trained.assembly.model, list(trained.info.modalities)
+    names = [*input_names(modalities), *output_names(modalities, deviation=isinstance(model, Ensemble))]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ExportError(
             f"the modalities {', '.join(trained.info.modalities)} would give the ONNX file two tensors named "
             f"{twice[0]!r}: a modality NAME has the inputs NAME and NAME_lengths and the output score_NAME, and "
-            "there is an output score. Import the data with other names and train again."
+            "there is an output score (of an ensemble, also deviation). Import the data with other names and train "
+            "again."
         )
-    size = sum(tensor.nbytes for tensor in trained.assembly.model.state_dict().values())
-    if size > _LARGEST:
+    sizes = {tensor.data_ptr(): tensor.nbytes for tensor in model.state_dict().values()}  # members share some
+    if (size := sum(sizes.values())) > _LARGEST:
+        fewer = "Average fewer runs, train" if isinstance(model, Ensemble) else "Train"
         raise ExportError(
             f"the weights are {size / 1e9:.1f} GB, but an ONNX file is limited to {_LARGEST / 1e9:.1f} GB. "
-            "Train with a smaller text encoder, or use the run itself (selfmm predict)."
+            f"{fewer} with a smaller text encoder, or use the run itself (selfmm predict)."
         )
 
 
@@ -75,18 +79,18 @@ def to_onnx(trained: TrainedModel) -> onnx.ModelProto:
         ExportError: if PyTorch's exporter does not support a part of the text encoder.
     """
     modalities = trained.info.modalities
-    network = ScoreNetwork(as_late_fusion(trained.assembly.model, "an ONNX file").cpu())
+    network = ScoreNetwork(trained.assembly.model.cpu())
     batch = torch.export.Dim("batch")
     shapes: list[dict[int, object]] = []
     for name in modalities:
         shapes += [{0: batch, 1: torch.export.Dim(f"{name}_longest")}, {0: batch}]
     try:
-        with _quietly(), _plain_attention(trained.assembly.pretrained), torch.no_grad():
+        with _quietly(), _plain_attention(trained.assembly.model), torch.no_grad():
             program = torch.onnx.export(
                 network,
                 _example(modalities),
                 input_names=input_names(list(modalities)),
-                output_names=output_names(network.model.tasks),
+                output_names=output_names(network.model.tasks, deviation=isinstance(network.model, Ensemble)),
                 dynamic_shapes=(tuple(shapes),),
                 dynamo=True,
                 verbose=False,
@@ -150,17 +154,17 @@ def _metadata(trained: TrainedModel) -> dict[str, str]:
 
 
 @contextmanager
-def _plain_attention(pretrained: Pretrained | None) -> Iterator[None]:
+def _plain_attention(model: Model) -> Iterator[None]:
     """Use attention as matrix products and a softmax, which give the smallest graph; restore it afterwards."""
-    if pretrained is None:
-        yield
-        return
-    before = pretrained.model.config._attn_implementation
-    pretrained.model.set_attn_implementation("eager")
+    encoders: list[Any] = [part.model for part in model.modules() if isinstance(part, TransformerEncoder)]
+    before = [encoder.config._attn_implementation for encoder in encoders]
+    for encoder in encoders:
+        encoder.set_attn_implementation("eager")
     try:
         yield
     finally:
-        pretrained.model.set_attn_implementation(before)
+        for encoder, implementation in reversed([*zip(encoders, before, strict=True)]):
+            encoder.set_attn_implementation(implementation)
 
 
 @contextmanager

@@ -7,9 +7,12 @@ from copy import copy
 import torch
 from torch import Tensor, nn
 
+from selfmm.data.manifest import TEXT
 from selfmm.data.types import Batch, Stream
+from selfmm.models.base import Model
 from selfmm.models.encoders import SequenceEncoder
-from selfmm.models.late_fusion import LateFusion
+from selfmm.models.ensemble import Ensemble, with_states
+from selfmm.models.late_fusion import LateFusion, as_late_fusion
 from selfmm.models.text import TransformerEncoder
 
 
@@ -78,7 +81,8 @@ def _reordered(weights: Tensor) -> Tensor:
 class OnnxTextEncoder(nn.Module):
     """``TransformerEncoder`` for ONNX: the plain forward pass with a mask.
 
-    Input: token ids (B, L) int64 and lengths (B,) int64 from 0 to L. Output: (B, ``dim``).
+    Input: token ids (B, L) int64 and lengths (B,) int64 from 0 to L; or the output of ``states``, (B, 1, ``width``).
+    Output: (B, ``dim``).
     """
 
     def __init__(self, original: TransformerEncoder) -> None:
@@ -86,10 +90,20 @@ class OnnxTextEncoder(nn.Module):
         original.complete()
         self.dim, self.original = original.dim, original
 
-    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        lengths = lengths.clamp(min=1)
-        mask = torch.arange(ids.shape[1], device=ids.device) < lengths.unsqueeze(1)
-        return self.original.plain(lengths, input_ids=ids, attention_mask=mask.long())
+    def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
+        if values.is_floating_point():
+            return self.original(values, lengths)  # type: ignore[no-any-return]
+        return self.original.plain(**_masked(values, lengths))
+
+    def states(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """Return (B, ``width``) as :meth:`TransformerEncoder.states` does."""
+        return self.original.plain_states(**_masked(ids, lengths))
+
+
+def _masked(ids: Tensor, lengths: Tensor) -> dict[str, Tensor]:
+    lengths = lengths.clamp(min=1)
+    mask = torch.arange(ids.shape[1], device=ids.device) < lengths.unsqueeze(1)
+    return {"lengths": lengths, "input_ids": ids, "attention_mask": mask.long()}
 
 
 class ScoreNetwork(nn.Module):
@@ -97,17 +111,19 @@ class ScoreNetwork(nn.Module):
 
     Input: for each modality, in the model's order, its values (B, L, d) float32 or (B, L) int64 and its lengths (B,)
     int64, 0 if a clip lacks the modality. Output: (B,) the fused score, then (B,) the score of each modality that has
-    its own, NaN if the clip lacks it; all on the scale of the labels.
+    its own, NaN if the clip lacks it; for an ensemble, then (B,) the deviation of its members' fused scores. All are on
+    the scale of the labels.
 
     Args:
-        model: the model, on the CPU; it is not changed.
+        model: late-fusion models, or an ensemble of them, on the CPU; it is not changed.
     """
 
-    def __init__(self, model: LateFusion) -> None:
+    def __init__(self, model: Model) -> None:
         super().__init__()
-        self.model = copy(model)  # shares all parts except the encoders
-        self.model._modules = dict(model._modules)
-        self.model.encoders = nn.ModuleDict({name: _onnx_encoder(part) for name, part in model.encoders.items()})
+        members = [_onnx_model(member) for member in as_late_fusion(model, "an ONNX file")]
+        self.model: Model = Ensemble(members) if isinstance(model, Ensemble) else members[0]
+        shared = model.shared if isinstance(model, Ensemble) else None
+        self.shared = None if shared is None else OnnxTextEncoder(shared)
         self.eval()
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
@@ -116,10 +132,22 @@ class ScoreNetwork(nn.Module):
             for name, values, lengths in zip(self.model.modalities, inputs[::2], inputs[1::2], strict=True)
         }
         unused = inputs[1]  # scores depend on neither a clip's number nor its label
-        output = self.model(Batch(unused, unused, streams))
+        batch = Batch(unused, unused, streams)
+        if self.shared is not None:
+            states = self.shared.states(streams[TEXT].values, streams[TEXT].lengths)
+            batch = with_states(batch, self.shared.original, states)
+        output = self.model(batch)
         nan = output.fusion.new_full((), float("nan"))
         alone = (torch.where(streams[name].present, score, nan) for name, score in output.unimodal.items())
-        return (output.fusion, *alone)
+        return (output.fusion, *alone, *([] if output.deviation is None else [output.deviation]))
+
+
+def _onnx_model(model: LateFusion) -> LateFusion:
+    """Return a copy with encoders that can be exported; it shares all other parts."""
+    result = copy(model)
+    result._modules = dict(model._modules)
+    result.encoders = nn.ModuleDict({name: _onnx_encoder(part) for name, part in model.encoders.items()})
+    return result
 
 
 def _onnx_encoder(encoder: nn.Module) -> nn.Module:

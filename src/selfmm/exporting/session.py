@@ -45,10 +45,12 @@ class OnnxModel:
     @property
     def tasks(self) -> list[str]:
         """Modalities with their own score."""
-        return [output.name.removeprefix("score_") for output in self.session.get_outputs()[1:]]
+        names = [output.name for output in self.session.get_outputs()]
+        return [name.removeprefix("score_") for name in names if name.startswith("score_")]
 
     def __call__(self, batch: Batch) -> list[npt.NDArray[np.float32]]:
-        """Return the fused scores (B,), then those of each of ``tasks`` (B,), NaN if a clip lacks it."""
+        """Return the fused scores (B,), then those of each of ``tasks`` (B,), NaN if a clip lacks it; and of an
+        ensemble, the deviations (B,)."""
         arrays: list[npt.NDArray[Any]] = []
         for name in self.modalities:
             arrays += [batch.streams[name].values.numpy(), batch.streams[name].lengths.numpy()]
@@ -67,5 +69,5 @@ class OnnxModel:
         """Score every clip of ``maker``, as :func:`selfmm.models.scoring.score` does."""
         table = np.full((1 + len(self.tasks), len(maker)), np.nan)
         for positions in evaluation_plan(maker.cost, _BATCH):
-            table[:, positions] = self(maker.make(positions))
+            table[:, positions] = self(maker.make(positions))[: len(table)]
         return Scores(table[0], dict(zip(self.tasks, table[1:], strict=True)))

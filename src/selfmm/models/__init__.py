@@ -52,6 +52,10 @@ def find_model(name: str) -> type[Model]:
         return OwnCode.read(name).load()
     if is_file(name):
         raise SettingsError([f"model = {name!r}: name the class too, for example {name}:MyModel"])
+    if name == "ensemble":
+        raise SettingsError(
+            ["model = 'ensemble': it is made of runs, not trained: selfmm ensemble RUN RUN --out FOLDER"]
+        )
     if name not in MODELS:
         raise SettingsError([f"model = {name!r}: there is no such model{did_you_mean(name, list(MODELS))}"])
     model: type[Model] = getattr(import_module(f"selfmm.models.{name}"), MODELS[name])

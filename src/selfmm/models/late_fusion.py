@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from selfmm.core.errors import RunError
 from selfmm.data.manifest import Modality
 from selfmm.data.types import Batch, Output
 from selfmm.models.base import Head, Model
+from selfmm.models.ensemble import members_of
 
 
 class Fusion(nn.Module):
@@ -89,15 +91,16 @@ class LateFusion(Model):
         return torch.where(stream.present.unsqueeze(1), encoded.float(), self.missing[name])
 
 
-def as_late_fusion(model: Model, what: str) -> LateFusion:
-    """Return the model if it is a late-fusion model, which ``what`` (a phrase for the message) needs.
+def as_late_fusion(model: Model, what: str) -> tuple[LateFusion, ...]:
+    """Return a late-fusion model, or the members of an ensemble of them; ``what`` (a phrase for the message) needs it.
 
     Raises:
-        RunError: if the model fuses the modalities earlier.
+        RunError: if one of them fuses the modalities earlier.
     """
-    if not isinstance(model, LateFusion):
-        raise RunError(
-            f"{what} needs a model that makes one vector of each modality before it fuses them (self_mm, lf_dnn, tfn, "
-            f"lmf and others), and {model.settings.model_name} fuses them earlier."
-        )
-    return model
+    for member in members_of(model):
+        if not isinstance(member, LateFusion):
+            raise RunError(
+                f"{what} needs a model that makes one vector of each modality before it fuses them (self_mm, lf_dnn, "
+                f"tfn, lmf and others), and {member.settings.model_name} fuses them earlier."
+            )
+    return cast("tuple[LateFusion, ...]", members_of(model))

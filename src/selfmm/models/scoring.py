@@ -18,6 +18,7 @@ from selfmm.data.batches import BatchMaker, evaluation_plan
 from selfmm.data.store import Dataset
 from selfmm.data.types import Output
 from selfmm.models.base import Model
+from selfmm.models.ensemble import Ensemble
 
 _BATCH = 64
 
@@ -29,10 +30,12 @@ class Scores:
     Attributes:
         fusion: (n,) float64.
         unimodal: per modality with a task of its own (n,) float64; NaN where the clip lacks the modality.
+        deviation: (n,) float64, standard deviation of ``fusion`` over the members of an ensemble; otherwise None.
     """
 
     fusion: npt.NDArray[np.float64]
     unimodal: Mapping[str, npt.NDArray[np.float64]]
+    deviation: npt.NDArray[np.float64] | None = None
 
     def replaced(self, other: Scores, rows: npt.NDArray[np.bool_]) -> Scores:
         """Return these scores with those of ``other`` for the clips where ``rows`` (n,) is true."""
@@ -67,17 +70,20 @@ def score(
     for positions, batch in zip(plan, maker.batches(plan, device), strict=True):
         output: Output = model(batch)
         unimodal = [output.unimodal[name].where(output.present[name], torch.nan) for name in model.tasks]
-        columns.append(torch.stack([output.fusion, *unimodal]))
+        deviation = [output.deviation] if output.deviation is not None else []
+        columns.append(torch.stack([output.fusion, *unimodal, *deviation]))
         watch(positions, output)
     if was_training:
         model.train()
-    scores = torch.zeros(1 + len(model.tasks), len(maker), dtype=torch.float64)
+    scores = torch.zeros(1 + len(model.tasks) + isinstance(model, Ensemble), len(maker), dtype=torch.float64)
     if plan:  # one transfer at the end, because each waits for the device
         scores[:, np.concatenate(plan)] = torch.cat(columns, dim=1).double().cpu()
     if processes is not None:
         scores = processes.total(scores)
-    fusion, *unimodal_scores = scores.numpy()
-    return Scores(fusion, dict(zip(model.tasks, unimodal_scores, strict=True)))
+    fusion, *others = scores.numpy()
+    return Scores(
+        fusion, dict(zip(model.tasks, others, strict=False)), others[-1] if isinstance(model, Ensemble) else None
+    )
 
 
 def _share_of(plan: list[Positions], processes: Processes | None) -> list[Positions]:
@@ -128,11 +134,12 @@ def encodings(model: Model, maker: BatchMaker, device: torch.device) -> dict[str
 
 
 def prediction_table(dataset: Dataset, scores: Scores, rows: Positions | None = None) -> pd.DataFrame:
-    """Return the content of ``predictions.parquet``: id, split, label, score, score_<modality>."""
+    """Return the content of ``predictions.parquet``: id, split, label, score, score_<modality>; and deviation."""
     table = dataset.samples[["id", "split", "label"]]
     table = (table if rows is None else table.iloc[rows]).reset_index(drop=True)
     unimodal = {f"score_{name}": values for name, values in scores.unimodal.items()}
-    return table.assign(score=scores.fusion, **unimodal)
+    deviation = {} if scores.deviation is None else {"deviation": scores.deviation}
+    return table.assign(score=scores.fusion, **unimodal, **deviation)
 
 
 @contextmanager

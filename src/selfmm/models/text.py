@@ -445,9 +445,13 @@ class TransformerEncoder(Encoder):
 
         For inputs that are not token ids, ``own`` is the output of :meth:`own` for the ids that they come from.
         """
+        return self._mixed(self.plain_states(lengths, own, **inputs))
+
+    def plain_states(self, lengths: Tensor, own: Tensor | None = None, **inputs: Tensor) -> Tensor:
+        """Return (B, ``width``) as ``states`` does, for the arguments of ``plain``."""
         if "input_ids" in inputs:
             own = self.own(inputs["input_ids"], lengths)
-        return self._mixed(pool(self._hidden(**inputs), lengths, self.pooling, own))
+        return pool(self._hidden(**inputs), lengths, self.pooling, own)
 
     def _hidden(self, **inputs: Tensor) -> Tensor:
         if self.mix is None:

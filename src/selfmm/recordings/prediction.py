@@ -62,6 +62,7 @@ class Prediction:
         worth: what the scores of the run are worth; None if the run did not measure it.
         unscored: modalities that the run does not score, with the reason.
         lanes: what voice and face do over time; None if it was not requested.
+        deviation: standard deviation of ``score`` over the runs whose mean it is (over n - 1); None for a single run.
     """
 
     id: str
@@ -78,6 +79,7 @@ class Prediction:
     worth: RunWorth | None = None
     unscored: Mapping[str, str] = field(default_factory=dict)
     lanes: Lanes | None = None
+    deviation: float | None = None
 
     def __repr__(self) -> str:
         shown = {name: self._shown(name) for name in self.all_scores}
@@ -119,7 +121,7 @@ class Prediction:
     @property
     def sentence(self) -> str:
         """What came out, in one plain sentence; see :func:`selfmm.recordings.sentence.sentence`."""
-        return sentence(self.score, self.label_range, self.worth, self.lacking, self.explanation)
+        return sentence(self.score, self.label_range, self.worth, self.lacking, self.explanation, self.deviation)
 
     def informs(self, name: str) -> bool | None:
         """Return whether a score is better than every constant on unseen clips; None if that is not known.
@@ -143,12 +145,16 @@ class Prediction:
         """Return the interval that holds the label of four of five clips like this one; None if it is not known.
 
         It is within the label range. It is not known for the fused score of a clip that lacks a modality which the
-        validation clips have. See :mod:`selfmm.evaluation.worth` for the method and its assumption.
+        validation clips have. That of the fused score is wider for clips on which the runs of an ensemble disagree. See
+        :mod:`selfmm.evaluation.worth` for the method and its assumption.
         """
         score = self.all_scores[name]
         if score is None or self.worth is None or (name == FUSION and self.lacking):
             return None
-        return self.worth.interval(name, score)
+        return self.worth.interval(name, score, self._deviation(name))
+
+    def _deviation(self, name: str) -> float | None:
+        return self.deviation if name == FUSION else None
 
     def interval_text(self, name: str) -> str:
         """Return the interval as text, ``-1.52 to +0.28``; empty if it is not known."""
@@ -179,13 +185,13 @@ class Prediction:
     def row(self) -> dict[str, Any]:
         """Return a row of a table.
 
-        Its columns are id, start, end, score, score_<modality>, rank (of ``score``), those of :func:`trust_columns`,
-        text and warnings.
+        Its columns are id, start, end, score, score_<modality>, deviation (if the score is a mean of runs), rank (of
+        ``score``), those of :func:`trust_columns`, text and warnings.
         """
         trust: dict[str, Any] = {}
         for name, score in self.all_scores.items():
             known = np.nan if score is None or (name == FUSION and self.lacking) else score
-            columns = trust_columns(self.worth, name, np.array([known]))
+            columns = trust_columns(self.worth, name, np.array([known]), self._deviation(name))
             trust |= {column: values[0] for column, values in columns.items()}
         return {
             "id": self.id,
@@ -193,6 +199,7 @@ class Prediction:
             "end": self.end,
             "score": self.score,
             **{f"score_{name}": score for name, score in self.scores.items()},
+            **({} if self.deviation is None else {"deviation": self.deviation}),
             "rank": self.ranks[FUSION],
             **trust,
             "text": self.transcript.text,
@@ -202,7 +209,7 @@ class Prediction:
     def to_json(self) -> dict[str, Any]:
         """Return everything as JSON types. Words of the explanation also have their ``time``.
 
-        ``lanes`` is there only if they were requested.
+        ``lanes`` is there only if they were requested, ``deviation`` only if the score is a mean of runs.
         """
         explanation = None if self.explanation is None else self.explanation.to_json()
         if explanation is not None:
@@ -227,6 +234,7 @@ class Prediction:
             "transcript": self.transcript.to_json(),
             "warnings": list(self.warnings),
             "explanation": explanation,
+            **({} if self.deviation is None else {"deviation": self.deviation}),
             **({} if self.lanes is None else {"lanes": self.lanes.to_json()}),
         }
 
@@ -283,8 +291,15 @@ def table_of(predictions: Sequence[Prediction]) -> pd.DataFrame:
     return table.astype({name: np.float64 for name in table if name == "rank" or str(name).startswith("score")})
 
 
-def trust_columns(worth: RunWorth | None, name: str, scores: npt.NDArray[np.float64]) -> dict[str, Any]:
+def trust_columns(
+    worth: RunWorth | None,
+    name: str,
+    scores: npt.NDArray[np.float64],
+    deviation: npt.NDArray[np.float64] | float | None = None,
+) -> dict[str, Any]:
     """Return how far to trust one score of n clips, as columns of a table.
+
+    ``deviation`` (n,) is that of the runs whose mean the score is.
 
     Returns:
         ``low`` and ``high`` (n,), the interval that holds the label of four of five clips (NaN if unknown), and
@@ -293,7 +308,7 @@ def trust_columns(worth: RunWorth | None, name: str, scores: npt.NDArray[np.floa
         such columns are scores.
     """
     end = "" if name == FUSION else f"_{name}"
-    band = np.nan if worth is None or name not in worth.scores else worth.scores[name].band
+    band = np.nan if worth is None or name not in worth.scores else worth.scores[name].half_width(deviation)
     low, high = (-np.inf, np.inf) if worth is None else worth.label_range
     informs = np.full(len(scores), None if worth is None else worth.informs(name), dtype=object)
     if name == FUSION and informs.all():
@@ -315,7 +330,8 @@ def with_trust(table: pd.DataFrame, worth: RunWorth | None) -> pd.DataFrame:
     for column, name in columns.items():
         if column in table:
             scores = table[column].where(complete) if name == FUSION else table[column]
-            added |= trust_columns(worth, name, scores.to_numpy(dtype=np.float64))
+            deviation = table["deviation"].to_numpy(np.float64) if name == FUSION and "deviation" in table else None
+            added |= trust_columns(worth, name, scores.to_numpy(dtype=np.float64), deviation)
     return table.assign(**added)
 
 
@@ -344,4 +360,5 @@ def _cue(prediction: Prediction, alone: str) -> str:
     """Return the fused score with the half-width of its band, and the scores of modalities."""
     if prediction.worth is None or prediction.informs(FUSION) is False or prediction.interval(FUSION) is None:
         return f"{prediction._shown(FUSION)}{alone}"
-    return f"{prediction._shown(FUSION)} {band_text(prediction.worth.scores[FUSION].band)}{alone}"
+    band = float(prediction.worth.scores[FUSION].half_width(prediction.deviation))
+    return f"{prediction._shown(FUSION)} {band_text(band)}{alone}"

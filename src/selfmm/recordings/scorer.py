@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from selfmm.config.recipe import Recipe
 from selfmm.core.errors import ArgumentsError, DatasetError, MediaError, RunError, SourceError
@@ -205,6 +206,7 @@ class RecordingScorer:
         predictions, cut = [], {}
         if TEXT in dataset.samples:
             cut = self.model.cut_texts(dataset.samples[TEXT].fillna("").tolist())
+        deviations = table.get("deviation", pd.Series(np.nan, table.index)).tolist()
         for row, (name, features) in enumerate(clips):
             values = {task: float(table[f"score_{task}"].iloc[row]) for task in self._tasks}
             scores = {task: None if np.isnan(value) else value for task, value in values.items()}
@@ -221,6 +223,7 @@ class RecordingScorer:
                 transcript=features.transcript,
                 worth=self.model.worth,
                 unscored=self.info.unscored,
+                deviation=None if np.isnan(deviations[row]) or score is None else deviations[row],
                 warnings=(
                     *self.model.notes,
                     *self._left_out,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -12,6 +12,7 @@ import pandas as pd
 from selfmm.core.errors import RunError
 from selfmm.data.store import Dataset
 from selfmm.evaluation.seeds import SeedMetrics
+from selfmm.models.ensemble import Ensemble
 from selfmm.recordings.model import SentimentModel
 from selfmm.runs.folder import RunFolder
 from selfmm.runs.seeds import SeedsFolder, mean_scores
@@ -20,11 +21,12 @@ from selfmm.runs.trained_model import open_data
 
 @dataclass(frozen=True, repr=False)
 class SeedModels(SentimentModel):
-    """The finished seeds of one training. Scores are means over the seeds.
+    """The finished seeds of one training as an ensemble. Scores are means over the seeds.
 
     Attributes:
         folder: the folder of seeds.
-        info, assembly, device: those of the first seed.
+        info, device: those of the first seed.
+        assembly: the networks of all seeds as one.
         members: the model of each seed.
     """
 
@@ -36,7 +38,8 @@ class SeedModels(SentimentModel):
         folder = SeedsFolder(path.path if isinstance(path, RunFolder) else path)
         members = {seed: SentimentModel.load(run, model, trust) for seed, run in folder.finished.items()}
         first = next(iter(members.values()))
-        return cls(folder, first.info, first.assembly, first.device, members)
+        mean = Ensemble([member.assembly.model for member in members.values()])
+        return cls(folder, first.info, replace(first.assembly, model=mean), first.device, members)
 
     def _summary(self) -> dict[str, str]:
         summary = {**next(iter(self.members.values()))._summary(), "run": str(self.folder.path)}
@@ -53,29 +56,8 @@ class SeedModels(SentimentModel):
         """The mean scores of the training data set, see :meth:`score`."""
         return mean_scores([member.predictions for member in self.members.values()])
 
-    def score(self, data: Dataset | str | Path, split: str | None = None) -> pd.DataFrame:
-        """Return the means of the seeds' scores, with ``deviation``, see :func:`mean_scores`."""
-        with open_data(data) as dataset:
-            return mean_scores([member.score(dataset, split) for member in self.members.values()])
-
     def evaluate(self, data: Dataset | str | Path | None = None, split: str = "test") -> SeedMetrics:
         """Return the metrics of each seed, and their mean and deviation; the scores are not averaged."""
         chosen: Dataset | str | Path = self.folder.training_data() if data is None else data
         with open_data(chosen) as dataset:
             return SeedMetrics.of({seed: member.evaluate(dataset, split) for seed, member in self.members.items()})
-
-    def predict(
-        self, data: Any = None, split: str | None = None, *, text: Any = None, explain: bool = False, **speech: Any
-    ) -> Any:
-        """Score like a single run; raise ``RunError`` if an explanation is asked for, see :func:`refuse_explain`."""
-        refuse_explain(self.folder, explain)
-        return super().predict(data, split, text=text, explain=explain, **speech)  # type: ignore[call-overload]
-
-
-def refuse_explain(folder: RunFolder, explain: bool) -> None:
-    """Raise ``RunError`` if an explanation of several seeds is asked for: it explains one network."""
-    if explain and isinstance(folder, SeedsFolder):
-        example = next(iter(folder.finished.values())).path
-        raise RunError(
-            f"{folder.path} holds several seeds, and an explanation is of one run. Give one, for example {example}."
-        )

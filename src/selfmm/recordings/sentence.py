@@ -28,11 +28,13 @@ def sentence(
     worth: RunWorth | None,
     lacking: Sequence[str] = (),
     explanation: Explanation | None = None,
+    deviation: float | None = None,
 ) -> str:
     """Return what came out: side and strength, the main reason if the score was explained, and how far off it may be.
 
     For example: slightly negative, mostly because of “failure”; four of five such scores are within ±0.92 of the label.
-    ``lacking`` are modalities that the clip lacks, but not the clips by which the score was measured.
+    ``lacking`` are modalities that the clip lacks, but not the clips by which the score was measured. ``deviation`` is
+    that of the runs whose mean the score is.
     """
     if score is None:
         return "no score: the clip has nothing that the model reads"
@@ -44,10 +46,10 @@ def sentence(
     reason = ""
     if explanation is not None and strength != "neutral":
         reason = _reason(explanation, 1 if share > 0 else -1, _LEAST * scale.reach)
-    return f"{strength}{reason}; {_how_far(worth, lacking)}"
+    return f"{strength}{reason}; {_how_far(worth, lacking, deviation)}"
 
 
-def _how_far(worth: RunWorth | None, lacking: Sequence[str]) -> str:
+def _how_far(worth: RunWorth | None, lacking: Sequence[str], deviation: float | None) -> str:
     if lacking:
         return f"how far off such scores are is not known for clips without {' and '.join(map(printable, lacking))}"
     fused = None if worth is None else worth.scores[FUSION]
@@ -56,7 +58,7 @@ def _how_far(worth: RunWorth | None, lacking: Sequence[str]) -> str:
     problem = band_problem(fused, worth.label_range)
     if fused.band >= worth.label_range[1] - worth.label_range[0]:
         return f"how far off such scores are is not known ({problem.partition(': ')[2]})"
-    shown = f"four of five such scores are within {band_text(fused.band)} of the label"
+    shown = f"four of five such scores are within {band_text(float(fused.half_width(deviation)))} of the label"
     return f"{shown} ({problem})" if problem else shown
 
 

@@ -91,7 +91,7 @@ def _head(material: Material, audit: Audit | None) -> dict[str, Any]:
         if fusion.get(key) is not None
     ]
     tiles.append((f"{content['splits']['train']['fusion']['count']:,}", "training clips"))
-    if not info.closed_form:
+    if info.in_epochs:
         tiles.append((f"{content['best_epoch']} of {len(material.history)}", "best epoch"))
     flipped = np.nan if audit is None else float(audit.figures["flipped"].mean())
     tiles += [] if np.isnan(flipped) else [(number(flipped, "flipped"), "labels with the opposite sign of m")]
@@ -102,6 +102,7 @@ def _head(material: Material, audit: Audit | None) -> dict[str, Any]:
         "label_range": f"{low:g} to {high:g}",
         "model": words(info.model_name),
         "closed_form": info.closed_form,
+        "averaged": [words(member.run) for member in info.members],
         "rule": material.settings.labels.rule,
         "source": info.labels,
         "tiles": tiles,

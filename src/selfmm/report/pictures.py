@@ -41,9 +41,9 @@ def draw(material: Material, audit: Audit | None) -> tuple[list[Group], list[str
                 "Training",
                 "The run keeps the weights of the epoch with the lowest validation error (ring, dotted line). Unimodal "
                 "losses are weighted as in training.",
-                []
-                if material.info.closed_form  # fitted at once, so there is nothing to follow
-                else curves(material.history, by_epoch, int(material.metrics["best_epoch"]), colours),
+                curves(material.history, by_epoch, int(material.metrics["best_epoch"]), colours)
+                if material.info.in_epochs
+                else [],
             ),
             Group(
                 "Predictions",

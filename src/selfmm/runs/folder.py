@@ -11,11 +11,13 @@ model.safetensors   the best epoch's weights: those that training changed
 frozen.safetensors  the weights that it did not change: those of a frozen text encoder, unless run.json names them
 text_encoder/       configuration, tokenizer and rules of reading, if the model reads words; with the same exception
 metrics.json        metrics of each split at the best epoch, and what each score is worth
-predictions.parquet id, split, label, score, score_<modality>
+predictions.parquet id, split, label, score, score_<modality>; deviation, if it is the mean of other runs
 labels.parquet      id, epoch, modality, m_label, u_label and more, see `labels`; if labels were generated
 log/                the files of a tracker, if ``training.log`` names one
 state/              the state that ``--resume`` continues from; after training, what the report draws of the labels
 =================== ================================================================================
+
+A run that is the mean of others, see :mod:`selfmm.runs.ensemble`, has no ``history.jsonl``.
 """
 
 from __future__ import annotations
@@ -88,6 +90,24 @@ class StartInfo(BaseModel):
     encoder_weights: str = ""
 
 
+class Member(BaseModel):
+    """One of the runs whose mean a run is.
+
+    Attributes:
+        run: its folder.
+        weights_sha256: SHA-256 of its ``model.safetensors``.
+        code_sha256: SHA-256 of the file with the user's own code; empty for the models of selfmm.
+        settings: its settings, also the name of its model.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    run: str
+    weights_sha256: str
+    code_sha256: str = ""
+    settings: Settings
+
+
 class RunInfo(BaseModel):
     """``run.json``.
 
@@ -111,6 +131,7 @@ class RunInfo(BaseModel):
             ``frozen.safetensors``.
         unscored: modalities of recordings that such a run does not score, with the reason.
         start: the run from which training began; None: it began with random weights.
+        members: the runs whose mean this one is; then ``model`` is ``ensemble``. Empty if it was trained.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -138,6 +159,7 @@ class RunInfo(BaseModel):
     encoder_weights: str = ""
     unscored: dict[str, str] = {}
     start: StartInfo | None = None
+    members: tuple[Member, ...] = ()
 
     @property
     def model_name(self) -> str:
@@ -148,6 +170,11 @@ class RunInfo(BaseModel):
     def closed_form(self) -> bool:
         """Whether the model was fitted at once: it has one epoch, and scores of rated clips are left out."""
         return self.model == "adapt"
+
+    @property
+    def in_epochs(self) -> bool:
+        """Whether the model was trained epoch by epoch."""
+        return not (self.closed_form or self.members)
 
     @field_validator("format_version")
     @classmethod
@@ -271,6 +298,11 @@ class RunFolder:
 
     def no_labels_error(self, info: RunInfo) -> RunError:
         """Return the error for a run without generated labels."""
+        if info.members:
+            return RunError(
+                f"{self.path} is the mean of other runs, and labels per modality are of one training. Give one of its "
+                f"runs, for example {info.members[0].run}."
+            )
         if info.closed_form:
             what = f"{info.dataset} comes with selfmm" if info.about else f"{self.path} is fitted to whole clips"
             return RunError(
@@ -334,11 +366,13 @@ class RunFolder:
         return check_labels(self._table("labels.parquet", None if clip is None else [("id", "==", clip)]))
 
     def history(self) -> pd.DataFrame:
-        """Read ``history.jsonl``, one row per epoch.
+        """Read ``history.jsonl``, one row per epoch; none for the mean of other runs.
 
         Columns: epoch, loss_<task>, valid_<metric>, best, seconds, clips_per_second, head_weight_<modality> (the mean
         weight with which its head learned), and labels_<task>_<figure>, which are figures of the generated labels.
         """
+        if self.info().members:
+            return pd.DataFrame({"epoch": [], "seconds": []})
         return self._parsed("history.jsonl", read_history)
 
     def peak_memory(self) -> dict[str, float]:
@@ -393,7 +427,7 @@ def _why_no_run(path: Path) -> str:
     if seeds:
         return (
             f"it holds the runs {some(seeds)}. Give one of them, for example {path / seeds[0]}; evaluate and predict "
-            "take a folder of seeds too."
+            f"take a folder of seeds too, and `selfmm ensemble {typed(path)} --out FOLDER` makes one run of it."
         )
     holds = f"it holds {some(names)}, but" if (names := sorted(file.name for file in path.iterdir())) else "it has"
     return f"{holds} no run.json. Give the folder of a run, which `selfmm train DATA` makes."

@@ -97,10 +97,14 @@ class SeedsFolder(RunFolder):
 
     def notes(self) -> tuple[str, ...]:
         """Return a sentence about the seeds that are left out because they are not finished, and notes on others."""
-        waiting = [str(seed) for seed in self.runs if seed not in self.finished]
-        left_out = f"{count(len(waiting), 'seed')} not finished and left out: {', '.join(waiting)}."
         own = [f"seed {seed}: {note}" for seed, run in self.finished.items() for note in run.notes()]
-        return (*([left_out] if waiting else []), *own)
+        return (*self.left_out, *own)
+
+    @property
+    def left_out(self) -> list[str]:
+        """A sentence about the seeds that are not finished, if there are any."""
+        waiting = [str(seed) for seed in self.runs if seed not in self.finished]
+        return [f"{count(len(waiting), 'seed')} not finished and left out: {', '.join(waiting)}."] if waiting else []
 
 
 def _trained_on(info: RunInfo) -> tuple[object, ...]:

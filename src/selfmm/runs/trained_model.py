@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from selfmm.config.model_name import is_code
 from selfmm.config.settings import Settings
 from selfmm.core.errors import DatasetError, RunError, SourceError
 from selfmm.core.html import html_table
@@ -32,12 +33,14 @@ from selfmm.evaluation.verdicts import skill_text
 from selfmm.evaluation.worth import FUSION, Evaluation, RunWorth, Scored, worth_on
 from selfmm.features.clips.listing import holds_recordings, is_recording
 from selfmm.models.assembly import Assembly, build_model, reads_words
+from selfmm.models.base import Model
+from selfmm.models.ensemble import Ensemble
 from selfmm.models.hardware import choose_device
 from selfmm.models.scoring import prediction_table, score
 from selfmm.models.text import Pretrained, load_architecture, text_encoder
 from selfmm.runs.code import model_class
 from selfmm.runs.folder import RunFolder, RunInfo
-from selfmm.runs.weights import complete_weights, stored_weights
+from selfmm.runs.weights import complete_weights, member_weights, stored_weights
 
 ENCODER = f"encoders.{TEXT}.model."
 """How the names of a text encoder's weights begin in a run."""
@@ -71,24 +74,14 @@ class TrainedModel:
         """
         folder = path if isinstance(path, RunFolder) else RunFolder(path)
         info = folder.require_finished()
-        kind = model_class(folder, info, model, trust)
-        settings = folder.settings()
-        stored, pretrained = stored_weights(folder), None
-        if reads_words(info.modalities):
-            pretrained = _text_encoder(folder, info, settings, stored)
-        with torch.random.fork_rng(devices=[]):
-            network = build_model(kind, info.modalities, settings, pretrained, LabelScale.of(info.label_range))
-        try:
-            # Not copied: the text encoder has these tensors already.
-            network.load_state_dict(complete_weights(folder, network, stored), assign=True)
-        except RuntimeError as error:
-            raise RunError(
-                f"{folder.weights} does not fit {folder.path / 'settings.toml'}: {str(error)[:300]} ... "
-                "One of the two has changed. Train the run again."
-            ) from error
+        settings, stored = folder.settings(), stored_weights(folder)
+        if info.members:
+            assembly = _of_members(folder, info, settings, stored, model, trust)
+        else:
+            assembly = _assembly(folder, info, model_class(folder, info, model, trust), settings, stored)
         device = choose_device(settings.training.device)
-        network.to(device).eval()
-        return cls(folder, info, Assembly(info.modalities, settings, pretrained, network), device)
+        assembly.model.to(device).eval()
+        return cls(folder, info, assembly, device)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {', '.join(f'{key}: {value}' for key, value in self._summary().items())}>"
@@ -145,7 +138,8 @@ class TrainedModel:
 
         Returns:
             One row per clip: id, split, label (NaN where unknown), score (all modalities together) and
-            score_<modality> for each modality with a score of its own (NaN where the clip lacks it).
+            score_<modality> for each modality with a score of its own (NaN where the clip lacks it); and for the mean
+            of several runs deviation, the standard deviation of score over them (over n - 1).
 
         Raises:
             SourceError, DatasetError: if the data cannot be read, or do not fit the model.
@@ -226,6 +220,49 @@ def split_rows(dataset: Dataset, split: str | None) -> Positions:
         known = ", ".join(sorted(set(dataset.samples["split"])))
         raise DatasetError(f"{dataset.title} has no clip in a split {split!r}; it has: {known}")
     return rows
+
+
+def _assembly(
+    folder: RunFolder,
+    info: RunInfo,
+    kind: type[Model],
+    settings: Settings,
+    stored: dict[str, Tensor],
+    pretrained: Pretrained | None = None,
+) -> Assembly:
+    """Return the network of a run with its weights; with a text encoder that is loaded already, if one is given."""
+    if pretrained is None and reads_words(info.modalities):
+        pretrained = _text_encoder(folder, info, settings, stored)
+    with torch.random.fork_rng(devices=[]):
+        network = build_model(kind, info.modalities, settings, pretrained, LabelScale.of(info.label_range))
+    try:
+        # Not copied: the text encoder has these tensors already.
+        network.load_state_dict(complete_weights(folder, network, stored), assign=True)
+    except RuntimeError as error:
+        raise RunError(
+            f"{folder.weights} does not fit {folder.path / 'settings.toml'}: {str(error)[:300]} ... "
+            "One of the two has changed. Train the run again."
+        ) from error
+    return Assembly(info.modalities, settings, pretrained, network)
+
+
+def _of_members(
+    folder: RunFolder, info: RunInfo, settings: Settings, stored: dict[str, Tensor], model: str | None, trust: bool
+) -> Assembly:
+    """Return the networks of an ensemble as one. They share the text encoder unless it was trained."""
+    own_code = [member for member in info.members if is_code(member.settings.model)]
+    if model is not None and not own_code:
+        raise RunError(f"{folder.path} is the mean of models of selfmm. Leave out `model=...`.")
+    parts: list[Assembly] = []
+    for number, member in enumerate(info.members):
+        change = {"model": member.settings.model, "code_sha256": member.code_sha256}
+        of_member = info.model_copy(update=change)
+        kind = model_class(folder, of_member, model if member in own_code else None, trust)
+        weights = member_weights(stored, number)
+        trained = any(name.startswith(f"{number}.{ENCODER}") for name in stored)
+        encoder = None if trained or not parts else parts[0].pretrained
+        parts.append(_assembly(folder, info, kind, member.settings, weights, encoder))
+    return Assembly(info.modalities, settings, parts[0].pretrained, Ensemble([part.model for part in parts]))
 
 
 def _text_encoder(folder: RunFolder, info: RunInfo, settings: Settings, stored: Mapping[str, Tensor]) -> Pretrained:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -44,11 +45,54 @@ def store_weights(folder: RunFolder, model: nn.Module, shared: Path | None, name
     shared_file = shared / f"{checksum(unchanged)}.safetensors"
     if not _holds(shared_file, unchanged):
         save_tensors(shared_file, unchanged)
-    with atomic_file(folder.frozen_weights) as temporary:
+    _link(shared_file, folder.frozen_weights)
+
+
+def _link(source: Path, target: Path) -> None:
+    with atomic_file(target) as temporary:
         try:
-            os.link(shared_file, temporary)
+            os.link(source, temporary)
         except OSError:  # not every file system has hard links
-            shutil.copyfile(shared_file, temporary)
+            shutil.copyfile(source, temporary)
+
+
+def store_members(folder: RunFolder, members: Sequence[RunFolder]) -> set[str]:
+    """Write the weights of several runs to one folder: those that are equal in all of them once.
+
+    A tensor that all members share has its own name; that of a single member has its number before, ``0.heads...``.
+    If all members have the same frozen weights, the folder shares the file of the first one on disk.
+
+    Returns:
+        The names of the tensors that all members share.
+    """
+    learnt, common = _combined([load_tensors(member.weights) for member in members])
+    save_tensors(folder.weights, learnt)
+    files = [member.frozen_weights for member in members]
+    unchanged, all_share = _combined([load_tensors(file) if file.exists() else {} for file in files])
+    if unchanged and unchanged.keys() == all_share:
+        _link(files[0], folder.frozen_weights)
+    elif unchanged:
+        save_tensors(folder.frozen_weights, unchanged)
+    return common | all_share
+
+
+def _combined(parts: Sequence[dict[str, Tensor]]) -> tuple[dict[str, Tensor], set[str]]:
+    first, *others = parts
+    common = {
+        name: value
+        for name, value in first.items()
+        if all(name in other and torch.equal(other[name], value) for other in others)
+    }
+    own = {f"{n}.{name}": value for n, part in enumerate(parts) for name, value in part.items() if name not in common}
+    return common | own, set(common)
+
+
+def member_weights(stored: Mapping[str, Tensor], number: int) -> dict[str, Tensor]:
+    """Return the weights of one member, from those that :func:`store_members` wrote."""
+    own = f"{number}."
+    return {
+        name.removeprefix(own): value for name, value in stored.items() if not name[0].isdigit() or name.startswith(own)
+    }
 
 
 def stored_weights(folder: RunFolder) -> dict[str, Tensor]:

@@ -33,7 +33,7 @@ from selfmm.data.splits import training_rows
 from selfmm.data.store import Dataset
 from selfmm.data.types import Output
 from selfmm.data.writer import fingerprint, sha256
-from selfmm.evaluation.metrics import Scale, evaluate, scale_for
+from selfmm.evaluation.metrics import Scale, scale_for
 from selfmm.evaluation.worth import LEFT_OUT, Scored, run_worth
 from selfmm.labels import EstimatedLabels
 from selfmm.models import find_model
@@ -371,20 +371,11 @@ class Run:
     def _metrics(
         self, scores: Scores, predictions: pd.DataFrame, trainer: Trainer | AdaptTrainer, assembly: Assembly
     ) -> dict[str, Any]:
-        """Metrics per split and task; a modality's scores are compared with m-labels, and with human labels if any."""
-        splits: dict[str, object] = {}
-        for split in SPLITS:
-            rows = training_rows(self.dataset, self.settings) if split == "train" else self.dataset.rows(split)
-            labels = self.dataset.labels()[rows]
-            tasks = {"fusion": evaluate(scores.fusion[rows], labels, self.scale, self.neutral)}
-            for name, values in scores.unimodal.items():
-                scored = np.isfinite(values[rows])
-                tasks[name] = evaluate(values[rows][scored], labels[scored], self.scale, self.neutral)
-                if f"label_{name}" in self.dataset.samples:
-                    human = self.dataset.samples[f"label_{name}"].to_numpy(dtype=np.float64)[rows][scored]
-                    tasks[f"{name}_human"] = evaluate(values[rows][scored], human, self.scale, self.neutral)
-            splits[split] = {task: asdict(metrics) for task, metrics in tasks.items()}
+        """Metrics per split and task, see :meth:`Scored.metrics`; what the scores are worth; and notes."""
         known = Scored.of(predictions, self.dataset.samples)
+        rows = {split: self.dataset.rows(split) for split in SPLITS}
+        metrics = known.metrics(rows | {"train": training_rows(self.dataset, self.settings)}, self.scale, self.neutral)
+        splits = {split: {task: asdict(values) for task, values in tasks.items()} for split, tasks in metrics.items()}
         if isinstance(trainer, AdaptTrainer):
             left_out = known.with_split(self.rows, LEFT_OUT)
             worth = trainer.worth(run_worth(left_out, self.dataset.manifest.label_range, len(self.rows), LEFT_OUT))

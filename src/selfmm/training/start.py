@@ -214,9 +214,15 @@ def _reading_begun(own: RunFolder | None, start: str) -> dict[str, tuple[object,
 def _finished(name: str, encoder: str) -> tuple[RunFolder, RunInfo]:
     folder = start_folder(name, encoder)
     try:
-        return folder, folder.require_finished()
+        info = folder.require_finished()
     except RunError as error:
         raise RunError(f"cannot start from another run: {error}") from error
+    if info.members:
+        raise RunError(
+            f"cannot start from an ensemble: {folder.path} has the weights of {len(info.members)} runs. Start from one "
+            f"of them, for example {info.members[0].run}."
+        )
+    return folder, info
 
 
 @dataclass(frozen=True)

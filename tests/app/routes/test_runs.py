@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 import pandas as pd
 import pytest
 
-from app.run_builders import HOSTILE, make
+from app.run_builders import HOSTILE, make, make_mean
+from selfmm.recordings.model import SentimentModel
 
 Visit = Callable[..., Any]
 
@@ -314,3 +315,15 @@ def test_the_pictures_of_the_report(shown: Any, visit: Visit) -> None:
     assert status == 200
     assert b"selfmm report" in body
     assert "attachment" in headers["content-disposition"]
+
+
+def test_the_page_of_a_mean_of_runs(serve: Any, workspace: Path, averaged: SentimentModel, tmp_path: Path) -> None:
+    shown = serve(make_mean(workspace, averaged.folder.path, tmp_path / "root"))
+    status, body, _ = shown.fetch("/runs/runs/mean")
+    text = body.decode()
+    assert status == 200
+    assert "Its scores are the means of those of 2 runs." in text
+    assert "This run was not trained: its scores are the means of those of a, b." in text
+    assert "selfmm ensemble a b --out runs/mean-again" in text
+    assert "curves" not in text.partition('id="training"')[2].partition("</section>")[0]
+    assert json.loads(shown.fetch("/v1/run-history?run=runs/mean")[1])["best"] is None

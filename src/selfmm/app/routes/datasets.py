@@ -140,7 +140,7 @@ def _seen_by(request: Request, run: ClipRun, table: ClipTable, row: int) -> dict
     content: dict[str, Any] = {"name": run.name, "model": run.model, "seen": bool(seen)}
     try:
         content["scores"] = {name: values[row] for name, values in site.clip_runs.scores(run, table).items()}
-        content["worth"] = site.clip_runs.worth(run)
+        content["worth"] = site.clip_runs.worth(run, table.ids[row])
         if run.generated:
             content["generated"] = site.clip_runs.labels(run, table.ids[row])
     except api.RunError as error:

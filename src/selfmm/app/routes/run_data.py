@@ -67,7 +67,7 @@ def history(request: Request) -> Response:
         for key in map(str, table.columns)
         if key.startswith(("valid_", "loss_")) or key == "seconds"
     }
-    content["best"] = int(table["epoch"].iloc[best_epoch(table)])
+    content["best"] = None if table.empty else int(table["epoch"].iloc[best_epoch(table)])
     return answer(content)
 
 

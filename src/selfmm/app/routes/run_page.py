@@ -95,6 +95,8 @@ def _about(run: Summary, info: Any) -> str:
     """Return, in a sentence, where the labels per modality came from."""
     if run.closed_form:
         return "It was fitted to the rated clips in closed form, on top of the starter, without labels per modality."
+    if run.averaged:
+        return f"Its scores are the means of those of {parts.count(len(run.averaged), 'run')}."
     return {
         "generated": f"Its labels per modality were generated, by the rule {run.settings.get('labels.rule', '')}.",
         "human": "Its labels per modality were given by people.",
@@ -197,6 +199,8 @@ def _command(site: Site, run: Summary, info: Any, job: Any) -> str:
     """Return the command that trains the same again."""
     if job is not None and job.commands:
         return f"selfmm {shlex.join(job.commands[-1])}"
+    if run.averaged:
+        return f"selfmm {shlex.join(['ensemble', *run.averaged, '--out', f'{run.name}-again'])}"
     place = run.dataset or "DATA"  # never a path outside the folder
     members = _members(site, run.name) if run.seeds else []
     name = f"{run.name}/{members[0]}" if members else run.name
@@ -223,9 +227,9 @@ def _facts(site: Site, folder: parts.RunFolder, run: Summary, info: Any) -> list
     if run.state == "finished" and not run.seeds:
         with suppress(api.RunError, KeyError, ValueError):
             history, best = folder.history(), int(folder.metrics()["best_epoch"])
-            if not info.closed_form:
+            if info.in_epochs:
                 facts.append(("epochs", f"{len(history)}; the weights are those of epoch {best}"))
-            facts.append(("time", _seconds(float(history["seconds"].sum()))))
+            facts += [] if info.members else [("time", _seconds(float(history["seconds"].sum())))]
         with suppress(api.RunError):
             memory = folder.peak_memory().get("host", math.nan)
             facts += [] if math.isnan(memory) else [("largest memory", f"{memory / 2**20:,.0f} MiB")]
