@@ -146,6 +146,7 @@ def test_the_rules_are_those_of_the_generator() -> None:
     assert {name: load_settings(name).labels.rule for name in PRESETS} == {
         **dict.fromkeys(("mosi", "mosei", "sims", "simsv2"), "authors"),
         "quickstart": "posterior",
+        "best": "posterior",
     }
 
 

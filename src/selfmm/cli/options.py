@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-PRESETS = "mosi, mosei, sims, simsv2, quickstart, or a TOML file."
+PRESETS = "best, quickstart, mosi, mosei, sims, simsv2, or a TOML file."
 _FORMAT = "Write to this .csv, .xlsx or .parquet file."
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, which `selfmm train` makes.")]

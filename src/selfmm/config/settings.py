@@ -246,7 +246,7 @@ _ADDED: Mapping[str, object] = {"labels.weighting": "published", "training.optim
 _WHOLE = frozenset({"seed", "text", "fusion", "labels", "training"})
 """A file with all of these names every setting that its version had: selfmm wrote it, not a person."""
 
-PRESETS = ("mosi", "mosei", "sims", "simsv2", "quickstart")
+PRESETS = ("mosi", "mosei", "sims", "simsv2", "quickstart", "best")
 
 
 def load_settings(

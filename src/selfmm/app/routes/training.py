@@ -29,6 +29,7 @@ MODELS = {
 _PRESETS = {
     "": "None: the defaults",
     "quickstart": "quickstart: small and quick, to try things",
+    "best": "best: the most accurate; minutes to hours",
     "mosi": "mosi: as published, for data like CMU-MOSI",
     "mosei": "mosei: as published, for data like CMU-MOSEI",
     "sims": "sims: as published, for data like CH-SIMS",
