@@ -357,19 +357,15 @@ def moving(time: float) -> Any:
     return image
 
 
-@pytest.mark.parametrize(
-    ("file", "codec"),
-    [("film.mp4", "libx264"), ("film.mkv", "libx264"), ("film.ts", "libx264"), ("film.mp4", "libx265")],
-)
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
 @pytest.mark.parametrize("steady", [True, False])
 def test_pictures_that_are_not_needed_are_not_decoded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, codec: str, steady: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, steady: bool
 ) -> None:
     gaps = np.random.default_rng(1).integers(10, 90, 60) / 1000
     times = None if steady else np.cumsum(gaps).round(3).tolist()
-    path = write_recording(
-        tmp_path / file, seconds=2.4, frame_rate=25, times=times, pictures=moving, sound=tone(2.4), video_codec=codec
-    )
+    path = tmp_path / f"film{suffix}"
+    write_recording(path, seconds=2.4, times=times, pictures=moving, sound=tone(2.4), video_codec="libx264")
     decoded: list[float] = []
     see = PictureLane._see
     monkeypatch.setattr(PictureLane, "_see", lambda lane, frame: (decoded.append(frame.time), see(lane, frame))[1])
@@ -386,8 +382,7 @@ def test_pictures_that_are_not_needed_are_not_decoded(
         counts.append((pictures, len(decoded) - before))
     assert counts[0][0] == counts[1][0]
     assert all(len(clip) > 4 for clip in counts[0][0][::2])
-    if codec == "libx264":
-        assert counts[0][1] < 0.9 * counts[1][1]
+    assert counts[0][1] < 0.9 * counts[1][1]
 
 
 def test_a_damaged_middle_is_left_out(tmp_path: Path) -> None:
