@@ -12,7 +12,7 @@ import pytest
 
 from features.recordings import grey, noise, tone, write_recording
 from selfmm.core.errors import MediaError
-from selfmm.features.media.lanes import Lane
+from selfmm.features.media.lanes import Lane, PictureLane
 from selfmm.features.media.recording import MediaInfo, probe, read_chunks, seconds_of
 from selfmm.features.streams import SOUND_RATE, Chunk, Floats, Frame
 
@@ -348,6 +348,41 @@ def test_a_file_cut_off_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
     chunks = list(read_chunks(path, frame_rate=10, seconds=1, problems=problems))
     assert 2 < chunks[-1].end < 6
     assert f"the file ends at {chunks[-1].end:.1f} s of 8.0 s" in problems[0]
+
+
+def moving(time: float) -> Any:
+    """A bright square that goes to the right, on a background that does not compress to nothing."""
+    image = np.random.default_rng(0).integers(0, 60, (96, 128, 3), dtype=np.uint8)
+    image[30:60, round(40 * time) : round(40 * time) + 30] = 200
+    return image
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+@pytest.mark.parametrize("steady", [True, False])
+def test_pictures_that_are_not_needed_are_not_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, steady: bool
+) -> None:
+    gaps = np.random.default_rng(1).integers(10, 90, 60) / 1000
+    times = None if steady else np.cumsum(gaps).round(3).tolist()
+    path = tmp_path / f"film{suffix}"
+    write_recording(path, seconds=2.4, times=times, pictures=moving, sound=tone(2.4), video_codec="libx264")
+    decoded: list[float] = []
+    see = PictureLane._see
+    monkeypatch.setattr(PictureLane, "_see", lambda lane, frame: (decoded.append(frame.time), see(lane, frame))[1])
+    counts = []
+    for needs in (PictureLane._needs, lambda lane, packet: True):
+        monkeypatch.setattr(PictureLane, "_needs", needs)
+        pictures, before = [], len(decoded)
+        for start, end, rate in [(None, None, 10), (0.5, 1.7, 10), (1.1, 1.9, 7), (None, None, 30)]:
+            problems: list[str] = []
+            chunks = list(read_chunks(path, start=start, end=end, frame_rate=rate, seconds=0.5, problems=problems))
+            assert problems == []
+            pictures.append([(frame.time, frame.image.tobytes()) for frame in frames_of(chunks)])
+            pictures.append([chunk.end for chunk in chunks])
+        counts.append((pictures, len(decoded) - before))
+    assert counts[0][0] == counts[1][0]
+    assert all(len(clip) > 4 for clip in counts[0][0][::2])
+    assert counts[0][1] < 0.9 * counts[1][1]
 
 
 def test_a_damaged_middle_is_left_out(tmp_path: Path) -> None:

@@ -92,7 +92,8 @@ class SoundLane(Lane):
         self.opposite = 0.0
         self._resampler: Any = None
         self._to_stereo: Any = None  # the same for left and right; None for one channel
-        self._held: list[tuple[Floats, Floats]] = []  # mono (n,), left and right (n, 2) of a window that is not complete
+        # Mono (n,), and left and right (n, 2), of a window that is not complete.
+        self._held: list[tuple[Floats, Floats]] = []
         self._kind: tuple[str, str, int] | None = None  # format of the resampler's input
         self._begun = 0.0  # seconds; time of its first input
         self._fed = 0  # samples of its input, at the stream's rate
@@ -247,13 +248,13 @@ class PictureLane(Lane):
             self._stream.codec_context.skip_frame = "DEFAULT"
 
     def _needs(self, packet: Any) -> bool:
-        """Return whether a picture is shown at a time i / ``rate``, or may be: the one shown next may be unknown."""
+        """Return whether a picture may be the last one, or is shown at a time i / ``rate``, as far as is known."""
         if self._shown is None or self.damaged or not self._may_skip:
             return True
         time = float(packet.pts * packet.time_base) - self._zero
         following = min((other for other in self._times if other > time), default=math.inf)
         first = max(math.ceil((time - ROUNDING - _EPSILON) * self._rate), self._place)
-        return first / self._rate < min(following - ROUNDING + _EPSILON, self._end)
+        return following == math.inf or first / self._rate < min(following - ROUNDING + _EPSILON, self._end)
 
     def finish(self) -> float:
         self.feed(None)
