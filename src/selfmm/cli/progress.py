@@ -254,7 +254,8 @@ class RunBars(RunLines):
         self.progress.update(self.tasks[key], completed=record.epoch, note=note)
 
     def run_finishing(self, key: Any, stage: str, done: int, total: int) -> None:
-        self.progress.update(self.tasks[key], note=f"{stage}{f' {done} of {total}' if done else ''}")
+        if key in self.tasks:  # a model in closed form has no epochs
+            self.progress.update(self.tasks[key], note=f"{stage}{f' {done} of {total}' if done else ''}")
 
     def run_ended(self, key: Any, problem: str | None) -> None:
         super().run_ended(key, problem)

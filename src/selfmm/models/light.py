@@ -55,7 +55,7 @@ class LightBert(nn.Module):
         self.config = SimpleNamespace(**{**_PLAIN, **config}, _attn_implementation="sdpa")
         self._load = load
         self.embeddings = _Embeddings(self.config)
-        self.encoder = nn.Module()
+        self.encoder: Any = nn.Module()
         self.encoder.layer = nn.ModuleList(_Layer(self.config) for _ in range(self.config.num_hidden_layers))
 
     @cached_property
@@ -126,7 +126,7 @@ class _Layer(nn.Module):
     def __init__(self, config: Any) -> None:
         super().__init__()
         wide, between = config.hidden_size, config.intermediate_size
-        self.attention = nn.Module()
+        self.attention: Any = nn.Module()
         self.attention.self = _Attention(wide, config.num_attention_heads)
         self.attention.output = _Sum(wide, wide, config)
         self.intermediate = _Between(wide, between)

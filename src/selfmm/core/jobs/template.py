@@ -18,6 +18,7 @@ import subprocess
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
@@ -129,7 +130,8 @@ class Template:
             worker = self._waiting.get()
             worker.pid.set_result(self._process.pid)
             worker.code.set_result(_KILLED)
-            worker.stdin.close()
+            with suppress(OSError):  # there may be a message that nobody has read
+                worker.stdin.close()
         for worker in self._running.values():
             worker.code.set_result(_KILLED)
 
@@ -166,7 +168,9 @@ def serve(name: str, number: int) -> None:
                 message, streams, _, _ = socket.recv_fds(parent, len(_FORK), 3)
                 if not message:
                     return
-                pid = os.fork()
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", DeprecationWarning)  # OpenBLAS ends its threads before a fork
+                    pid = os.fork()
                 if pid == 0:
                     signal.signal(signal.SIGINT, heed)
                     others = [entry.fd for entry in selector.get_map().values()]
