@@ -38,14 +38,14 @@ def test_the_same_weights_as_with_the_whole_embedding(padding: int | None, spars
     for rows_only in (False, True):
         model = Words(padding)
         if rows_only:
-            train_word_rows(model, IDS.unique())
+            train_word_rows(model, torch.unique(IDS))
         model.embeddings.word_embeddings.sparse = sparse
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         for parameter in trained:
             parameter.grad = torch.zeros_like(parameter)
         optimizer = torch.optim.Adam(trained, lr=0.1)
         for _ in range(3):
-            (model(IDS) ** 3).sum().backward()  # type: ignore[no-untyped-call]
+            (model(IDS) ** 3).sum().backward()
             optimizer.step()
             optimizer.zero_grad(set_to_none=False)
         complete_word_rows(model)
@@ -69,7 +69,7 @@ def test_a_word_that_is_not_trained_reads_its_own_row() -> None:
 
 def test_a_frozen_transformer_and_one_without_words_stay_as_they_are() -> None:
     frozen = Words().requires_grad_(False)
-    train_word_rows(frozen, IDS.unique())
+    train_word_rows(frozen, torch.unique(IDS))
     none = Words()
     train_word_rows(none, IDS.new_empty(0))
     for model in (frozen, none):

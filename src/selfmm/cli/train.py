@@ -15,8 +15,8 @@ from selfmm.cli.output import interruptible, speaks
 
 
 def register(app: typer.Typer) -> None:
-    commands = {"train": train, "starter": starter, "ensemble": ensemble, "tune": tune}
-    options.register(app, "Train", **commands, models=models, settings=settings)
+    options.register(app, "Train", train=train, starter=starter, ensemble=ensemble)
+    options.register(app, "Train", tune=tune, models=models, settings=settings)
 
 
 def train(

@@ -483,7 +483,7 @@ class TransformerEncoder(Encoder):
     def train_words(self, ids: Tensor) -> None:
         """Train the embeddings of the words of ``ids`` (n,) int64 only, until ``complete_words``; for a CPU."""
         if self._packs and self.finetune:
-            train_word_rows(self.model, ids.unique().long())
+            train_word_rows(self.model, torch.unique(ids).long())
 
     def complete_words(self) -> None:
         """Put the trained embeddings back among all others."""
