@@ -40,7 +40,7 @@ def test_a_head_scores_as_a_smaller_one(between: bool, first: int) -> None:
         assert fits(head, layers)
         begin_with(head, layers, first)
         if first == 0 and units == 6:
-            assert head.project[1].weight[4:].count_nonzero(), "the other units keep their weights"
+            assert cast(torch.nn.Linear, head.project[1]).weight[4:].count_nonzero(), "other units keep their weights"
         torch.testing.assert_close(head(inputs)[1], small(inputs[:, first : first + 5])[1])
     assert not fits(Head(8, 3, dropout=0.0, extra_layer=True), layers)
     assert fits(Head(8, 4, dropout=0.0, extra_layer=False), layers) == (not between)

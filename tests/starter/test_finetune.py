@@ -66,7 +66,12 @@ def test_no_document_is_in_two_splits_and_the_test_is_of_another_kind() -> None:
 
 def test_the_texts_are_fetched_once(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fetched: list[Path] = []
-    monkeypatch.setattr(texts, "download", lambda folder: fetched.append(folder) or archive)
+
+    def download(folder: Path) -> Path:
+        fetched.append(folder)
+        return archive
+
+    monkeypatch.setattr(texts, "download", download)
     first, second = rated_dataset(), rated_dataset()
     assert len(fetched) == 1
     assert first.samples.equals(second.samples)
@@ -93,7 +98,7 @@ def test_the_settings_for_an_encoder_are_valid(encoder: str) -> None:
 def test_a_run_for_every_other_command(archive: Path, tiny_encoder: str, tmp_path: Path) -> None:
     run = tmp_path / "run"
     how = [word for value in QUICK for word in ("--set", value)]
-    arguments = ["starter", "--finetune", "--encoder", tiny_encoder, "--archive", archive, "--out", run, *how]
+    arguments: list[str | Path] = ["starter", "--finetune", "--encoder", tiny_encoder, "--archive", archive, "--out", run, *how]
     trained = command(*arguments)
     assert trained.returncode == 0, trained.stderr
     assert "60 test clips of 20 recordings" in trained.stdout
@@ -124,7 +129,7 @@ def test_the_starter_again(archive: Path, tiny_encoder: str, tmp_path: Path, mon
 def test_wrong_arguments(archive: Path, tmp_path: Path) -> None:
     other, out = tmp_path / "other.tar.gz", tmp_path / "out"
     other.write_bytes(b"not it")
-    finetune = ["starter", "--finetune", "--out", out]
+    finetune: list[str | Path] = ["starter", "--finetune", "--out", out]
     complains(command(*finetune, "--archive", other), "is not the source archive of vadersentiment==3.3.2")
     complains(command(*finetune, "--archive", archive, "--encoder", str(tmp_path)), "text encoder")
     complains(command(*finetune, "--archive", archive, "--set", "text.lrr=1"), "text.lr")

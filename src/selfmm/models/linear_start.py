@@ -8,6 +8,8 @@ first.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -33,7 +35,7 @@ def heads_of_text(model: Model) -> dict[str, tuple[Head | ConcatenationFusion, i
     return heads
 
 
-Layers = list[tuple[Tensor, Tensor]]
+Layers = Sequence[tuple[Tensor, Tensor]]
 """The weights and biases of a head's linear layers, with ReLUs between: (u, d) and (u,), ..., (1, u) and (1,)."""
 
 
