@@ -242,8 +242,9 @@ def test_workers_are_forked_from_one_that_has_imported_all(forked: dict[str, str
         assert len({(fact["at"], fact["by"]) for fact in facts}) == 1, "imported once"
         assert len({fact["process"] for fact in facts}) == 4
         assert psutil.Process(facts[0]["process"]).ppid() == facts[0]["by"] == template._process.pid
-        for worker, told in zip(workers, ({}, {"fails": "nothing"}, {"code": 3}, {"waits": True}), strict=True):
-            worker.send(told)
+        tasks: list[Message] = [{}, {"fails": "nothing"}, {"code": 3}, {"waits": True}]
+        for worker, task in zip(workers, tasks, strict=True):
+            worker.send(task)
         psutil.Process(facts[3]["process"]).kill()
         assert workers[0].problem() is None
         assert workers[1].receive(PATIENCE) == {"event": "failed", "message": "ValueError: nothing"}
@@ -267,8 +268,9 @@ def test_a_template_that_ends_takes_no_worker_with_it_and_forks_no_other(forked:
     template._process.kill()
     template._process.wait()
     wait_until(lambda: template._ended)
-    other = Worker((sys.executable, "-c", "print(1)"), forked, template=template)
-    assert other.receive(PATIENCE) == 1, "it was started by the command"
+    command = (sys.executable, "-c", """print('{"event": "by the command"}')""")
+    other = Worker(command, forked, template=template)
+    assert other.receive(PATIENCE) == {"event": "by the command"}
     assert other.problem() is None
     worker.close()
     wait_until(lambda: has_ended(report["process"]))

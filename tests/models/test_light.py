@@ -33,20 +33,22 @@ def check_equal(light: Pretrained, whole: Pretrained) -> None:
     assert isinstance(light.tokenizer, LightTokenizer)
     assert "transformers" not in type(light.tokenizer).__module__
     for limit in (8, 60):
-        for mine, theirs in zip(light.tokenise(TEXTS, limit), whole.tokenise(TEXTS, limit), strict=True):
-            assert mine.tolist() == theirs.tolist()
+        for ids, expected in zip(light.tokenise(TEXTS, limit), whole.tokenise(TEXTS, limit), strict=True):
+            assert ids.tolist() == expected.tolist()
     assert light.tokenizer("a plot")["input_ids"] == whole.tokenizer("a plot")["input_ids"]
-    ids, lengths = torch.randint(0, 20, (3, 9)), torch.tensor([9, 1, 4])
+    batch, lengths = torch.randint(0, 20, (3, 9)), torch.tensor([9, 1, 4])
     for tokens in (False, True):
         mine, theirs = (
-            TransformerEncoder(each.model, finetune=False, tokens=tokens, weighted=tokens).eval().states(ids, lengths)
+            TransformerEncoder(each.model, finetune=False, tokens=tokens, weighted=tokens).eval().states(batch, lengths)
             for each in (light, whole)
         )
         assert torch.equal(mine, theirs)
-    mask = torch.ones_like(ids)
-    embedded = light.model.get_input_embeddings()(ids)
-    mine, theirs = (each.model(inputs_embeds=embedded, attention_mask=mask) for each in (light, whole))
-    assert torch.equal(mine.last_hidden_state, theirs.last_hidden_state), "what it cannot do, transformers does"
+    mask = torch.ones_like(batch)
+    embedded = light.model.get_input_embeddings()(batch)
+    mine, theirs = (
+        each.model(inputs_embeds=embedded, attention_mask=mask).last_hidden_state for each in (light, whole)
+    )
+    assert torch.equal(mine, theirs), "what it cannot do, transformers does"
 
 
 @torch.no_grad()

@@ -72,7 +72,7 @@ class TrainingLines(_Lines):
     """A plain line for each finished epoch, for a log; within a long epoch, one about its steps now and then."""
 
     max_epochs = current = steps = done = 0
-    stage = ""  # after the last epoch
+    last_stage = ""  # after the last epoch
     said = 0.0  # when the last line was printed, by a clock that only runs forward
 
     def started(self, max_epochs: int, steps: int, done: int) -> None:
@@ -96,8 +96,8 @@ class TrainingLines(_Lines):
         )
 
     def finishing(self, stage: str, done: int = 0, total: int = 0) -> None:
-        if stage != self.stage or (total and time.monotonic() - self.said >= _STEP_SECONDS):
-            self.stage, self.said = stage, time.monotonic()
+        if stage != self.last_stage or (total and time.monotonic() - self.said >= _STEP_SECONDS):
+            self.last_stage, self.said = stage, time.monotonic()
             self.say(f"{stage}{f': {done} of {total}' if done else ''}")
 
 

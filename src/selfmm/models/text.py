@@ -182,7 +182,8 @@ def load_architecture(folder: Path, stored: Mapping[str, Tensor] | None = None) 
     """
     _refuse_code(folder)
     light = None if stored is None else read_light(folder, stored, lambda: _architecture(folder, stored))
-    return Pretrained(*(light or _architecture(folder, stored)), ReadingRules.load(folder))
+    model, tokenizer = light or _architecture(folder, stored)
+    return Pretrained(model, tokenizer, ReadingRules.load(folder))
 
 
 def _architecture(folder: Path, stored: Mapping[str, Tensor] | None) -> tuple[Any, Any]:
