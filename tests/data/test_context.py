@@ -97,7 +97,7 @@ def test_times_of_clips_in_files_of_their_own_say_nothing() -> None:
     ],
 )
 def test_an_unknown_order_is_not_guessed(ids: list[str], starts: list[float] | None) -> None:
-    dataset = dataset_of(ids, **({} if starts is None else {"start": starts}))
+    dataset = dataset_of(ids) if starts is None else dataset_of(ids, start=starts)
     with pytest.raises(DatasetError, match=f"order of the clips of 'v' in the input is not known.*{ids[0]!r}"):
         earlier(dataset)
 
