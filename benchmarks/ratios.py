@@ -36,6 +36,8 @@ class Metric:
 METRICS = {
     "clips_per_second": Metric("training, clips/s, best epoch", more_is_better=True, digits=1),
     "first_clips_per_second": Metric("training, clips/s, first epoch", more_is_better=True, digits=1, checked=False),
+    "step_clips_per_second": Metric("training, clips/s", more_is_better=True, digits=1),
+    "clips_per_processor_second": Metric("training, clips per processor s", more_is_better=True, digits=1),
     "epoch_seconds": Metric("epoch with validation, s, best"),
     "first_epoch_seconds": Metric("epoch with validation, s, first", checked=False),
     "epoch_processor_seconds": Metric("epoch with validation, processor s, least"),
