@@ -59,7 +59,9 @@ def with_fold(dataset: Dataset, fold: Mapping[str, int], number: int) -> Dataset
     return replace(dataset, samples=samples)
 
 
-def measure(dataset: Dataset, preset: str | None, settings: Sequence[str], values: Mapping[str, str | None]) -> Figures:
+def measure(
+    dataset: Dataset, preset: str | None, settings: Sequence[str], encoder: str | None, start: str | None
+) -> dict[str, float]:
     """Train a seed per fold and return MAE and Corr of the validation and the test clips."""
     fold, parts = folds(dataset), []
     for number in range(FOLDS):
@@ -70,17 +72,15 @@ def measure(dataset: Dataset, preset: str | None, settings: Sequence[str], value
                 model="self_mm",
                 overrides=settings,
                 seed=1111 + number,
+                text_encoder=encoder,
+                start=start,
                 out=Path(out) / "run",
-                **values,
             )
             parts.append(model.folder.predictions().assign(fold=number))
     return _figures(pd.concat(parts))
 
 
-Figures = dict[str, float]
-
-
-def _figures(scores: pd.DataFrame) -> Figures:
+def _figures(scores: pd.DataFrame) -> dict[str, float]:
     """Means over the folds."""
     figures = {}
     for split, own in scores[scores["split"] != "train"].groupby("split"):
@@ -100,12 +100,11 @@ def main() -> None:
     arguments = parser.parse_args()
     dataset = open_dataset(arguments.data)
     encoder = arguments.encoder or (None if arguments.start else "minilm")
-    values = {"text_encoder": encoder, "start": arguments.start}
     for name in arguments.only:
         preset, settings = RECIPES[name]
         if arguments.start:
             settings = tuple(setting for setting in settings if not setting.startswith(("text.pooling", "text.layer")))
-        figures = measure(dataset, preset, [*settings, f"modalities={arguments.modalities}"], values)
+        figures = measure(dataset, preset, [*settings, f"modalities={arguments.modalities}"], encoder, arguments.start)
         print(
             f"{name:42}", *(f"{key} {value:.3f} " for key, value in sorted(figures.items(), reverse=True)), flush=True
         )
