@@ -99,7 +99,7 @@ def test_a_run_for_every_other_command(archive: Path, tiny_encoder: str, tmp_pat
     run = tmp_path / "run"
     how = [word for value in QUICK for word in ("--set", value)]
     finetune: list[str | Path] = ["starter", "--finetune", "--encoder", tiny_encoder, "--out", run, *how]
-    arguments = [*finetune, "--archive", archive]
+    arguments: list[str | Path] = [*finetune, "--archive", archive]
     trained = command(*arguments)
     assert trained.returncode == 0, trained.stderr
     assert "60 test clips of 20 recordings" in trained.stdout
