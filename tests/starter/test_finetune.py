@@ -98,7 +98,8 @@ def test_the_settings_for_an_encoder_are_valid(encoder: str) -> None:
 def test_a_run_for_every_other_command(archive: Path, tiny_encoder: str, tmp_path: Path) -> None:
     run = tmp_path / "run"
     how = [word for value in QUICK for word in ("--set", value)]
-    arguments: list[str | Path] = ["starter", "--finetune", "--encoder", tiny_encoder, "--archive", archive, "--out", run, *how]
+    finetune: list[str | Path] = ["starter", "--finetune", "--encoder", tiny_encoder, "--out", run, *how]
+    arguments: list[str | Path] = [*finetune, "--archive", archive]
     trained = command(*arguments)
     assert trained.returncode == 0, trained.stderr
     assert "60 test clips of 20 recordings" in trained.stdout
@@ -111,7 +112,7 @@ def test_a_run_for_every_other_command(archive: Path, tiny_encoder: str, tmp_pat
     assert command("evaluate", run).returncode == 0
     complains(command(*arguments), f"{run} exists already. Pass --resume to continue it, or choose another --out")
     assert command(*arguments, "--resume").returncode == 0
-    assert command(*arguments[:2], "--encoder", tiny_encoder, "--out", run, *how, "--resume").returncode == 0
+    assert command(*finetune, "--resume").returncode == 0, "the texts are in the cache"
 
 
 @pytest.mark.slow
