@@ -238,10 +238,7 @@ class Trainer:
         sizes = torch.tensor(counted or [math.inf])
         shares = torch.split((1 / sizes).to(self.device), [len(batch) for batch in batches])
         before, self._unsure = self._unsure, []
-        # In bf16, autocast copies the weights. It keeps the copies until its outermost context ends, though this one
-        # does nothing else: one copy per step, not per pass.
-        with torch.autocast(self.device.type, enabled=False):
-            done = [self._forward_backward(batch, share, epoch) for batch, share in zip(batches, shares, strict=True)]
+        done = [self._forward_backward(batch, share, epoch) for batch, share in zip(batches, shares, strict=True)]
         self._observe(own, batches, [seen for _, seen in done], epoch)
         if limits.leftover == "step" or len(step) == limits.accumulation:
             bad = [torch.stack([entry.bad for entry in self._unsure]).any().float()] if self._unsure else []
