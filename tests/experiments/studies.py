@@ -10,7 +10,10 @@ from selfmm.config.settings import load_settings
 from selfmm.experiments.search import Search, make_search
 from selfmm.experiments.study import Study, quiet
 
-FIXED = ("fusion.lr", "stream.audio.lr", "stream.vision.lr", "training.batch_size", "fusion.weight_decay")
+FIXED = (
+    *("fusion.lr", "stream.audio.lr", "stream.vision.lr", "training.batch_size", "fusion.weight_decay"),
+    *("text.lr", "training.accumulation"),
+)
 IDENTITY = {"data": {"clips": "abc"}, "settings": {"seed": 1111}}
 
 
