@@ -66,6 +66,7 @@ _CONFIDENCE = 0.9
 _RESAMPLES = 2000
 _CHUNK = 1_000_000  # numbers that are drawn at a time
 _ROUNDING = 1e-9
+_ZERO = float(np.finfo(np.float64).tiny)  # to divide by a smaller number overflows
 
 Array = npt.NDArray[np.float64]
 
@@ -342,7 +343,7 @@ def measure(score: Array, label: Array, groups: npt.NDArray[np.object_], split: 
     errors, constant_errors = np.abs(score - label), np.abs(label - constants)
     mae, constant = float(errors.mean()), float(constant_errors.mean())
     measured = replace(nothing, mae=mae, constant=constant, corr=pearson(score, label))
-    if constant == 0:  # all labels are equal, so nothing can be better than a constant
+    if constant < _ZERO:  # all labels are equal, so nothing can be better than a constant
         return measured
     low, high = skill_interval(errors, constant_errors, units) if nothing.can_tell else (math.nan, math.nan)
     return replace(measured, skill=1 - mae / constant, skill_low=low, skill_high=high)
