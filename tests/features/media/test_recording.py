@@ -368,11 +368,17 @@ def test_pictures_that_are_not_needed_are_not_decoded(
     write_recording(path, seconds=2.4, times=times, pictures=moving, sound=tone(2.4), video_codec="libx264")
     decoded: list[float] = []
     see = PictureLane._see
-    monkeypatch.setattr(PictureLane, "_see", lambda lane, frame: (decoded.append(frame.time), see(lane, frame))[1])
-    counts = []
+
+    def count(lane: PictureLane, frame: Any) -> None:
+        decoded.append(frame.time)
+        see(lane, frame)
+
+    monkeypatch.setattr(PictureLane, "_see", count)
+    counts: list[tuple[list[Any], int]] = []
     for needs in (PictureLane._needs, lambda lane, packet: True):
         monkeypatch.setattr(PictureLane, "_needs", needs)
-        pictures, before = [], len(decoded)
+        pictures: list[Any] = []
+        before = len(decoded)
         for start, end, rate in [(None, None, 10), (0.5, 1.7, 10), (1.1, 1.9, 7), (None, None, 30)]:
             problems: list[str] = []
             chunks = list(read_chunks(path, start=start, end=end, frame_rate=rate, seconds=0.5, problems=problems))

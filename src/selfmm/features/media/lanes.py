@@ -172,8 +172,7 @@ class SoundLane(Lane):
         if power[0] >= _CANCELLED * (power[1] + power[2]) / 2:
             return mono
         self.opposite += len(mono) / SOUND_RATE
-        half: Floats = (both[:, 0] - both[:, 1]) / 2
-        return half
+        return (both[:, 0] - both[:, 1]) * np.float32(0.5)
 
     def _keep(self, piece: Floats) -> None:
         start, self._next = self._next, self._next + len(piece)

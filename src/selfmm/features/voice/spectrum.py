@@ -110,8 +110,9 @@ def _mel_bands() -> Floats:
     edges = 700 * (np.power(10, np.linspace(low, high, MELS + 2) / 2595) - 1)
     distances = edges[:, None] - _FREQUENCIES.astype(np.float64)
     widths = np.diff(edges)[:, None]
-    bands = np.maximum(0, np.minimum(-distances[:-2] / widths[:-1], distances[2:] / widths[1:]))
-    return bands.astype(np.float32)
+    triangles = np.maximum(0, np.minimum(-distances[:-2] / widths[:-1], distances[2:] / widths[1:]))
+    bands: Floats = triangles.astype(np.float32)
+    return bands
 
 
 @functools.lru_cache(maxsize=1)
