@@ -115,7 +115,7 @@ def theirs(encoder: str, precision: str, table: pd.DataFrame, batch: int, ends: 
     """Train with transformers' Trainer until the last step."""
     from transformers import DataCollatorWithPadding, Trainer, TrainerCallback, TrainingArguments
 
-    class Callback(TrainerCallback):
+    class Callback(TrainerCallback):  # type: ignore[misc]
         def on_step_end(self, *arguments: Any, **named: Any) -> None:
             ends.step()
 
@@ -150,7 +150,8 @@ def theirs(encoder: str, precision: str, table: pd.DataFrame, batch: int, ends: 
 
 def compare(encoder: str, precision: str, steps: int, batch: int, pairs: int) -> list[dict[str, dict[str, float]]]:
     """Return per pair the figures of both programs."""
-    table, measured = sentences(max(320, batch + 40)), []
+    table = sentences(max(320, batch + 40))
+    measured: list[dict[str, dict[str, float]]] = []
     with tempfile.TemporaryDirectory() as name:
         file, folder = Path(name) / "clips.csv", Path(name) / "data"
         table.to_csv(file, index=False)

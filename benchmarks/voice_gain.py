@@ -104,7 +104,8 @@ def figures(table: pd.DataFrame) -> str:
 def gain(both: pd.DataFrame, words: pd.DataFrame) -> str:
     """How much lower the MAE of ``both`` is, with its interval."""
     joined = both.merge(words, on="id", suffixes=("_both", "_words"), validate="one_to_one")
-    errors = [np.abs(joined[f"score_{which}"] - joined[f"label_{which}"]).to_numpy() for which in ("both", "words")]
+    scored = ((joined[f"score_{which}"], joined[f"label_{which}"]) for which in ("both", "words"))
+    errors = [(score - label).abs().to_numpy() for score, label in scored]
     speakers = pd.factorize(joined["id"].str.rpartition("_")[0])[0].astype(np.intp)
     low, high = skill_interval(errors[0], errors[1], speakers)
     return f"{1 - errors[0].mean() / errors[1].mean():.0%} ({low:.0%} to {high:.0%})"
