@@ -103,7 +103,7 @@ def started(planted: Dataset, out: Path) -> tuple[Program, list[psutil.Process]]
     process = Program(command(planted, out, ENDLESS, "--seeds", "1-2", "--jobs", "2"))
     wait_until(lambda: len(list(out.glob("seed-*/history.jsonl"))) == 2, poll=process.poll)
     children = psutil.Process(process.pid).children(recursive=True)
-    assert len(children) == 2
+    assert len(children) >= 2  # and the one that they are forked from, where that is done
     return process, children
 
 
@@ -138,7 +138,7 @@ def test_no_process_outlives_a_killed_parent(planted: Dataset, tmp_path: Path) -
     process.wait()
     gone, alive = psutil.wait_procs(children, timeout=PATIENCE)
     assert not alive
-    assert len(gone) == 2
+    assert len(gone) == len(children)
 
 
 RECORD = EpochRecord(2, {"fusion": 0.5}, {"mae": 0.75}, best=True, seconds=3.0, clips_per_second=9.0)
