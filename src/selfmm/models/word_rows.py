@@ -62,5 +62,6 @@ def train_word_rows(model: nn.Module, words: Tensor) -> None:
 def complete_word_rows(model: nn.Module) -> None:
     """Undo :func:`train_word_rows`, keeping what was trained."""
     embeddings = getattr(model, "embeddings", None)
-    if isinstance(embeddings, nn.Module) and isinstance(rows := embeddings.word_embeddings, WordRows):
-        embeddings.word_embeddings = rows.complete()
+    rows = getattr(embeddings, "word_embeddings", None)
+    if isinstance(rows, WordRows):
+        cast(nn.Module, embeddings).word_embeddings = rows.complete()
