@@ -10,11 +10,13 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import typer
 
 from selfmm.api import parts
 
+_AGAIN = 0.05  # seconds until a signal is sent again
 _PARAMETER = re.compile(r"`(\w+)=([^`]*)`")
 _NAMES = {"overrides": "set", "spaces": "space"}  # options with another name than the parameter
 
@@ -89,10 +91,25 @@ def heeding_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         raise Terminated
 
-    before = signal.signal(signal.SIGTERM, end)
+    def again(unraisable: Any) -> None:
+        """Send a signal again that arrived in a destructor, where Python drops every exception."""
+        kind = unraisable.exc_type
+        if not issubclass(kind, KeyboardInterrupt):
+            hook(unraisable)
+            return
+        if issubclass(kind, Terminated):
+            signal.signal(signal.SIGTERM, end)
+        number = signal.SIGTERM if issubclass(kind, Terminated) else signal.SIGINT
+        later = threading.Timer(_AGAIN, os.kill, (os.getpid(), number))
+        later.daemon = True
+        later.start()
+
+    before, hook = signal.signal(signal.SIGTERM, end), sys.unraisablehook
+    sys.unraisablehook = again
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 

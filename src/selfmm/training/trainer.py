@@ -209,6 +209,7 @@ class Trainer:
                     for task, values in per_task.items():
                         sums[kind, task] = sums.get((kind, task), 0) + values.double().sum()
             self.listener.step()
+        next(batches, None)  # ends its thread now: Ctrl-C would be lost in a destructor
         self._check(self._unsure)
         totals = self.processes.total(torch.stack([*sums.values()])).tolist()
         means = {key: total / len(self.train) for key, total in zip(sums, totals, strict=True)}
