@@ -428,7 +428,6 @@ class TransformerEncoder(Encoder):
         own = self.own(ids, lengths)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.finetune):
             if self._packs:
-                self._spare_rare_words(ids.device)
                 first = self.pooling == "first" and not self.tokens and self.mix is None
                 outputs = all_layers if self.mix is not None else first_tokens if first else all_tokens
                 states = outputs(self.model, ids, lengths, recompute=self.recompute and self.training)
@@ -466,7 +465,6 @@ class TransformerEncoder(Encoder):
 
     def embed(self, ids: Tensor) -> Tensor:
         """Return the first layer's input (B, L, ``dim``) for token ids (B, L), padding included."""
-        self._spare_rare_words(ids.device)
         return embeddings(self.model, ids)
 
     def read(self, embedded: Tensor, lengths: Tensor) -> Tensor:
@@ -489,11 +487,6 @@ class TransformerEncoder(Encoder):
     def complete_words(self) -> None:
         """Put the trained embeddings back among all others."""
         complete_word_rows(self.model)
-
-    def _spare_rare_words(self, device: torch.device) -> None:
-        # A dense gradient would be mostly zeros, written in each pass for every word that is not in the batch.
-        if device.type == "cpu":
-            self.model.embeddings.word_embeddings.sparse = True  # type: ignore[union-attr]
 
     def _refuse_inside(self) -> None:
         kind = self.model.config.model_type  # type: ignore[union-attr]

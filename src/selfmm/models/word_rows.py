@@ -20,16 +20,13 @@ class WordRows(nn.Module):
     Args:
         whole: the embedding; it becomes a part of this module, without a gradient.
         words: (n,) int64, the ids of the words to train.
-
-    Attributes:
-        sparse: whether the gradient of the rows is sparse.
     """
 
     place: Tensor
 
     def __init__(self, whole: nn.Embedding, words: Tensor) -> None:
         super().__init__()
-        self.whole, self.words, self.sparse = whole.requires_grad_(False), words, False
+        self.whole, self.words = whole.requires_grad_(False), words
         self.rows = nn.Parameter(whole.weight.detach()[words])
         place = torch.full((whole.num_embeddings,), -1)
         place[words] = torch.arange(len(words))
@@ -37,7 +34,8 @@ class WordRows(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         place = self.place[ids]
-        rows = F.embedding(place.clamp(min=0), self.rows, sparse=self.sparse)
+        # A dense gradient would be mostly zeros, written in each pass for every word that is not in the batch.
+        rows = F.embedding(place.clamp(min=0), self.rows, sparse=True)
         return torch.where((place >= 0)[..., None], rows, self.whole(ids))
 
     @torch.no_grad()
