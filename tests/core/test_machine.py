@@ -59,19 +59,25 @@ def test_no_library_prepares_to_report_its_use(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("load", "now", "threads", "jobs", "says"),
+    ("load", "now", "own", "threads", "jobs", "says"),
     [
-        (0.2, 4, 4, 1, ""),
-        (2.0, 3, 1, 2, ""),  # a single thread waits for no other
-        (2.0, 3, 2, 1, ""),
-        (2.0, 1, 4, 1, ""),  # they have just ended
-        (1.1, 4, 4, 1, "other programs use 1 of the 4 cores of this machine, and training uses 4 threads"),
-        (3.0, 4, 2, 2, "other programs use 3 of the 4 cores of this machine"),
+        (0.2, 4, 1, 4, 1, ""),
+        (2.0, 3, 1, 1, 2, ""),  # a single thread waits for no other
+        (2.0, 3, 1, 2, 1, ""),
+        (2.0, 1, 1, 4, 1, ""),  # they have just ended
+        (4.0, 4, 4, 4, 1, ""),  # the threads of this process
+        (1.1, 4, 1, 4, 1, "other programs use 1 of the 4 cores of this machine, and training uses 4 threads"),
+        (3.0, 4, 1, 2, 2, "other programs use 3 of the 4 cores of this machine"),
     ],
 )
 def test_a_busy_machine_is_named(
-    load: float, now: int, threads: int, jobs: int, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    load: float, now: int, own: int, threads: int, jobs: int, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for number in range(5):
+        (tmp_path / "task" / f"{number}").mkdir(parents=True)
+        state = "R" if number < own else "S"
+        (tmp_path / "task" / f"{number}" / "stat").write_text(f"{number} (a) b) {state} 1 1", encoding="ascii")
+    monkeypatch.setattr(machine, "_OWN", tmp_path / "task")
     (tmp_path / "loadavg").write_text(f"{load} 9.00 9.00 {now}/300 4711\n", encoding="ascii")
     monkeypatch.setattr(machine, "_LOAD", tmp_path / "loadavg")
     monkeypatch.setattr(os, "getloadavg", lambda: (load, 9.0, 9.0), raising=False)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+from contextlib import suppress
 from pathlib import Path
 
-_LOAD = Path("/proc/loadavg")
+_LOAD, _OWN = Path("/proc/loadavg"), Path("/proc/self/task")
 _GARBAGE = 20_000  # new objects before Python looks for garbage; its default is 700
 
 _NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "RAY_USAGE_STATS_ENABLED": "0"}
@@ -46,8 +47,17 @@ def _busy() -> int:
         return 0
     lately = round(os.getloadavg()[0])
     if lately and _LOAD.is_file():  # a program that has just ended still counts in the average
-        return min(lately, int(_LOAD.read_text(encoding="ascii").split()[3].partition("/")[0]) - 1)  # without this one
+        now = int(_LOAD.read_text(encoding="ascii").split()[3].partition("/")[0])
+        # Threads of this process wait for each other in loops, for a moment after they have computed.
+        own = sum(_computes(task / "stat") for task in _OWN.iterdir())
+        return max(0, min(lately, now - own))
     return lately
+
+
+def _computes(stat: Path) -> bool:
+    with suppress(OSError):  # the thread has ended since
+        return stat.read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[0] == "R"
+    return False
 
 
 def collect_rarely() -> None:
