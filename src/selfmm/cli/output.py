@@ -93,13 +93,13 @@ def heeding_sigterm() -> Iterator[None]:
 
     def again(unraisable: Any) -> None:
         """Send a signal again that arrived in a destructor, where Python drops every exception."""
-        kind = unraisable.exc_type
-        if not issubclass(kind, KeyboardInterrupt):
+        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
             hook(unraisable)
             return
-        if issubclass(kind, Terminated):
-            signal.signal(signal.SIGTERM, end)
-        number = signal.SIGTERM if issubclass(kind, Terminated) else signal.SIGINT
+        number = signal.SIGINT
+        if issubclass(unraisable.exc_type, Terminated):
+            number = signal.SIGTERM
+            signal.signal(number, end)
         later = threading.Timer(_AGAIN, os.kill, (os.getpid(), number))
         later.daemon = True
         later.start()

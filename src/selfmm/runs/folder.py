@@ -371,7 +371,7 @@ class RunFolder:
         Columns: epoch, loss_<task>, valid_<metric>, best, seconds, clips_per_second, head_weight_<modality> (the mean
         weight with which its head learned), and labels_<task>_<figure>, which are figures of the generated labels.
         """
-        if self.info().members:
+        if not (self.path / "history.jsonl").exists() and self.info().members:
             return pd.DataFrame({"epoch": [], "seconds": []})
         return self._parsed("history.jsonl", read_history)
 
