@@ -23,11 +23,11 @@ from typing import Any
 
 import torch
 from clock import Clock
+from command import run_benchmark
 from label_scale import cost
 from synthetic import SPLITS, Shape, make_data, make_encoder
 
 from selfmm.config.settings import load_settings
-from selfmm.core.errors import SelfmmError
 from selfmm.core.files import write_text
 from selfmm.core.weights import cache_folder
 from selfmm.runs.folder import RunFolder
@@ -101,7 +101,7 @@ def table(results: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=SPLITS["train"] // 4, help="clips of the training split")
     parser.add_argument("--epochs", type=int, default=2)
@@ -114,21 +114,16 @@ def main() -> int:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     results: dict[str, Any] = {"threads": options.threads, "device": options.device, "epochs": []}
-    try:
-        for point in points(options.clips):
-            figures = epoch(point, options.epochs, options.device, options.cache)
-            results["epochs"].append({"curve": point.curve, "at": point.at, **figures})
-            print(f"{point.curve}, {point.at}: {figures['epoch_seconds']:.2f} s", file=sys.stderr)
-        results["generator"] = generators(options.generator, options.rounds)
-        print(table(results))
-        if options.out:
-            write_text(options.out, json.dumps(results, indent=1) + "\n")
-            write_text(options.out.with_suffix(".md"), table(results))
-    except SelfmmError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    for point in points(options.clips):
+        figures = epoch(point, options.epochs, options.device, options.cache)
+        results["epochs"].append({"curve": point.curve, "at": point.at, **figures})
+        print(f"{point.curve}, {point.at}: {figures['epoch_seconds']:.2f} s", file=sys.stderr)
+    results["generator"] = generators(options.generator, options.rounds)
+    print(table(results))
+    if options.out:
+        write_text(options.out, json.dumps(results, indent=1) + "\n")
+        write_text(options.out.with_suffix(".md"), table(results))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_benchmark(main)

@@ -26,11 +26,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from command import run_benchmark
 from environments import ROOT, BenchmarkError, installed_bytes, our_bytes, surroundings
 from extraction_many import cuts, differences, kill_and_resume, run, write_table
 from extraction_stages import STAGES, Cost, least
 
-from selfmm.core.errors import SelfmmError
 from selfmm.core.files import write_text
 from selfmm.core.weights import KNOWN, cache_folder, find
 from selfmm.features import workers
@@ -275,21 +275,16 @@ def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return options
 
 
-def main() -> int:
+def main() -> None:
     options = parsed()
     tables = [f"{machine()}.\n"]
     print(tables[0])
-    try:
-        with tempfile.TemporaryDirectory(prefix="selfmm-extraction-") as name:
-            for table in sections(options, options.clips or demo_clips(Path(name)), Path(name)):
-                print(table, flush=True)
-                tables.append(table)
-        if options.out:
-            write_text(options.out, "\n".join(tables))
-    except SelfmmError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    with tempfile.TemporaryDirectory(prefix="selfmm-extraction-") as name:
+        for table in sections(options, options.clips or demo_clips(Path(name)), Path(name)):
+            print(table, flush=True)
+            tables.append(table)
+    if options.out:
+        write_text(options.out, "\n".join(tables))
 
 
 def demo_clips(folder: Path) -> list[Path]:
@@ -300,4 +295,4 @@ def demo_clips(folder: Path) -> list[Path]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_benchmark(main)

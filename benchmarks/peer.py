@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from command import run_benchmark
 from environments import (
     BenchmarkError,
     available_bytes,
@@ -38,7 +39,6 @@ from environments import (
 from ratios import PEER, falls, from_json, markdown, ratios
 from synthetic import ENCODERS, SPLITS, TOKENS, Encoder, Made, Shape, make_data, make_encoder
 
-from selfmm.core.errors import SelfmmError
 from selfmm.core.files import write_text
 from selfmm.core.weights import cache_folder
 from selfmm.models.hardware import resolve_precision
@@ -227,19 +227,15 @@ def main() -> int:
             parser.error(f"--{name} is {getattr(options, name)}; give at least {least}")
     device = options.device if options.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     wanted = Comparison(options.encoder, options.clips, options.full_length, options.threads, options.epochs, device)
-    try:
-        entry = compare(wanted, options.pairs, options.cache, options.peer_python)
-        print(section(wanted.key, entry))
-        fallen = check(options.check, wanted.key, entry) if options.check else []
-        if options.out:
-            write_results(options.out, wanted.key, entry)
-    except SelfmmError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    entry = compare(wanted, options.pairs, options.cache, options.peer_python)
+    print(section(wanted.key, entry))
+    fallen = check(options.check, wanted.key, entry) if options.check else []
+    if options.out:
+        write_results(options.out, wanted.key, entry)
     for sentence in fallen:
         print(f"slower than the last table: {sentence}", file=sys.stderr)
     return int(bool(fallen))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_benchmark(main)

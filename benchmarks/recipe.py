@@ -19,12 +19,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from command import run_benchmark
 
 import selfmm
 from selfmm.data.store import Dataset, open_dataset
-from selfmm.evaluation.metrics import pearson
+from selfmm.training.seeds import run_figures
 
 FOLDS = 5
+SHOWN = ("valid_mae", "valid_corr", "test_mae", "test_corr")
 _STEPS = ("training.schedule=linear", "training.max_epochs=6", "training.accumulation=1")
 RECIPES: Mapping[str, tuple[str | None, tuple[str, ...]]] = {
     "mosi": ("mosi", ("training.max_epochs=12",)),
@@ -61,9 +63,9 @@ def with_fold(dataset: Dataset, fold: Mapping[str, int], number: int) -> Dataset
 
 def measure(
     dataset: Dataset, preset: str | None, settings: Sequence[str], encoder: str | None, start: str | None
-) -> dict[str, float]:
-    """Train a seed per fold and return MAE and Corr of the validation and the test clips."""
-    fold, parts = folds(dataset), []
+) -> pd.Series:
+    """Train a seed per fold and return the means of its figures, see :func:`selfmm.training.seeds.run_figures`."""
+    fold, figures = folds(dataset), []
     for number in range(FOLDS):
         with tempfile.TemporaryDirectory(prefix="selfmm-") as out:
             model = selfmm.train(
@@ -76,18 +78,8 @@ def measure(
                 start=start,
                 out=Path(out) / "run",
             )
-            parts.append(model.folder.predictions().assign(fold=number))
-    return _figures(pd.concat(parts))
-
-
-def _figures(scores: pd.DataFrame) -> dict[str, float]:
-    """Means over the folds."""
-    figures = {}
-    for split, own in scores[scores["split"] != "train"].groupby("split"):
-        by_fold = [part for _, part in own.groupby("fold")]
-        figures[f"{split} MAE"] = float(np.mean([(part["score"] - part["label"]).abs().mean() for part in by_fold]))
-        figures[f"{split} Corr"] = float(np.mean([pearson(part["score"], part["label"]) for part in by_fold]))
-    return figures
+            figures.append(run_figures(model.folder))
+    return pd.DataFrame(figures).mean()
 
 
 def main() -> None:
@@ -111,4 +103,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -13,10 +13,8 @@ from __future__ import annotations
 import argparse
 import gc
 import os
-import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,12 +23,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from command import run_benchmark
 from ratios import PEER, markdown
 from synthetic import TOKENS, lengths
 from torch import Tensor, nn
 
 import selfmm
-from selfmm.core.errors import SelfmmError
 from selfmm.core.listener import Listener
 from selfmm.core.tensors import Positions
 from selfmm.data.importing import import_dataset
@@ -169,7 +167,7 @@ def compare(encoder: str, precision: str, steps: int, batch: int, pairs: int) ->
     return measured
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--encoder", action="append", help="as of `--text-encoder`; several times for several")
     parser.add_argument("--precision", choices=["fp32", "bf16"], action="append")
@@ -177,20 +175,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--batch", type=int, default=16, help="clips per step")
     parser.add_argument("--pairs", type=int, default=2)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    options = parser.parse_args(arguments)
+    options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    try:
-        for encoder in options.encoder or ["mpnet", "e5"]:
-            for precision in options.precision or ["fp32", "bf16"]:
-                pairs = compare(encoder, precision, options.steps, options.batch, options.pairs)
-                about = f"batch {options.batch}, steps: {options.steps}, threads {options.threads}"
-                load = " / ".join(f"{value:.1f}" for value in os.getloadavg())
-                print(f"## {encoder}, {precision}\n\n{about}; load {load}\n\n{markdown(pairs)}\n", flush=True)
-    except SelfmmError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    for encoder in options.encoder or ["mpnet", "e5"]:
+        for precision in options.precision or ["fp32", "bf16"]:
+            pairs = compare(encoder, precision, options.steps, options.batch, options.pairs)
+            about = f"batch {options.batch}, steps: {options.steps}, threads {options.threads}"
+            load = " / ".join(f"{value:.1f}" for value in os.getloadavg())
+            print(f"## {encoder}, {precision}\n\n{about}; load {load}\n\n{markdown(pairs)}\n", flush=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_benchmark(main)

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from command import run_benchmark
 
 import selfmm
 from selfmm.config.recipe import load_recipe
@@ -112,4 +113,4 @@ def gain(both: pd.DataFrame, words: pd.DataFrame) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)
