@@ -34,9 +34,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from statistics import NormalDist
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -244,7 +244,7 @@ class Scored:
 
     def metrics(
         self, rows: Mapping[str, npt.NDArray[np.intp]], scale: Scale, neutral: float
-    ) -> dict[str, dict[str, Metrics]]:
+    ) -> dict[str, dict[str, dict[str, Any]]]:
         """Return the metrics of each split and task, as ``metrics.json`` has them.
 
         The score of a modality is compared with the labels of whole clips, and as ``<modality>_human`` with those that
@@ -254,14 +254,15 @@ class Scored:
             rows: row numbers of the clips, per split.
             scale, neutral: of the labels.
         """
-        result: dict[str, dict[str, Metrics]] = {}
+        result: dict[str, dict[str, dict[str, Any]]] = {}
         for split, chosen in rows.items():
             tasks = result[split] = {}
             for name, values in self.scores.items():
                 scored = chosen if name == FUSION else chosen[np.isfinite(values[chosen])]
                 for task, column in ((name, "label"), (f"{name}_human", f"label_{name}")):
                     if column in self.labels:
-                        tasks[task] = evaluate(values[scored], self.labels[column][scored], scale, neutral)
+                        measured = evaluate(values[scored], self.labels[column][scored], scale, neutral)
+                        tasks[task] = asdict(measured)
         return result
 
     def reference(self, name: str, splits: tuple[str, ...]) -> str:

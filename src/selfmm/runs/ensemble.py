@@ -231,11 +231,10 @@ def _metrics(
     rows: Mapping[str, Any] = {split: dataset.rows(split) for split in SPLITS} | {"train": trained}
     known = Scored.of(predictions, dataset.samples)
     scale = scale_for((low, high))
-    metrics = known.metrics(rows, scale, LabelScale.of((low, high)).neutral)
     return {
         "best_epoch": 0,
         "scale": scale,
-        "splits": {split: {task: asdict(values) for task, values in tasks.items()} for split, tasks in metrics.items()},
+        "splits": known.metrics(rows, scale, LabelScale.of((low, high)).neutral),
         "worth": asdict(run_worth(known, (low, high), len(trained))),
         "notes": _notes(members),
         "fit": [

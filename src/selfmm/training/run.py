@@ -374,8 +374,7 @@ class Run:
         """Metrics per split and task, see :meth:`Scored.metrics`; what the scores are worth; and notes."""
         known = Scored.of(predictions, self.dataset.samples)
         rows = {split: self.dataset.rows(split) for split in SPLITS}
-        metrics = known.metrics(rows | {"train": training_rows(self.dataset, self.settings)}, self.scale, self.neutral)
-        splits = {split: {task: asdict(values) for task, values in tasks.items()} for split, tasks in metrics.items()}
+        splits = known.metrics(rows | {"train": training_rows(self.dataset, self.settings)}, self.scale, self.neutral)
         if isinstance(trainer, AdaptTrainer):
             left_out = known.with_split(self.rows, LEFT_OUT)
             worth = trainer.worth(run_worth(left_out, self.dataset.manifest.label_range, len(self.rows), LEFT_OUT))
