@@ -125,6 +125,36 @@ def test_another_site_cannot_start_a_job(training: Any) -> None:
     assert training.fetch("/v1/train", data=body, token="x" * 43)[0] == 401
 
 
+def test_a_job_that_is_resumed_while_its_page_draws_is_followed(training: Any, visit: Visit) -> None:
+    from selfmm.app.state import State
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", state_of(training))
+        folder = State.of(training.root).jobs / "old"
+    folder.mkdir()
+    content = {"title": "Train", "commands": [["train", "data"]], "out": "runs/old", "about": "", "created": 0.0}
+    (folder / "job.json").write_text(json.dumps(content))
+    (folder / "state.json").write_text(json.dumps({"status": "stopped", "done": 0, "problem": "", "pid": 1}))
+    page = visit(training, "/jobs").page
+    stopped = json.loads(training.fetch("/v1/jobs/old")[1])
+    running = stopped | {"status": "running", "over": False, "resumable": False}
+    finished = stopped | {"status": "finished", "resumable": False}
+    states, drawing = [stopped, running, finished], []
+    page.route("**/v1/jobs/old", lambda route: route.fulfill(json=states.pop(0)))
+    page.route("**/v1/jobs/old/resume", lambda route: route.fulfill(json=running))
+    page.route("**/v1/run-history*", lambda route: drawing.append(route))
+    page.goto(f"{training.base}/jobs/old")
+    page.locator("#status.stopped").wait_for()
+    while not drawing:
+        page.wait_for_timeout(20)
+    page.get_by_role("button", name="Resume").click()
+    page.locator("#status.running").wait_for()
+    page.unroute("**/v1/run-history*")
+    drawing[0].fulfill(json={"epochs": []})
+    page.locator("#status.finished").wait_for()
+    assert training.fetch("/v1/jobs/old", method="DELETE")[0] == 200
+
+
 @pytest.mark.slow
 def test_a_training_outlives_the_server_and_is_stopped_and_resumed(
     training: Any, serve: Any, visit: Visit, tiny_encoder: str

@@ -6,12 +6,14 @@ const page = document.getElementById("job");
 const id = page.dataset.job;
 const get = (name) => document.getElementById(name);
 let seen = -1;
+let over = false;
 let watching = false;
 let stopping = false;
 
 function show(job) {
   const before = page.dataset.status;
   page.dataset.status = job.status;
+  over = job.over;
   get("status").textContent = job.status;
   get("status").className = `state ${job.status}`;
   if (before !== job.status) get("sentence").textContent = job.sentence;
@@ -56,10 +58,9 @@ async function watch() {
   if (watching) return;
   watching = true;
   await attempt(() => poll(async () => {
-    const job = await ask(`/v1/jobs/${id}`);
-    show(job);
-    await draw();
-    return job.over;
+    show(await ask(`/v1/jobs/${id}`));
+    await draw(); // meanwhile, a click may have resumed the job
+    return over;
   }, 1200));
   watching = false;
 }
