@@ -159,7 +159,9 @@ def bytes_kept(model: nn.Module, forward: Callable[[], object]) -> int:
     kept: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
-        if tensor.data_ptr() not in own:
+        if tensor.is_mkldnn:  # it has no storage that can be asked; the graph holds the tensor, so its id is its own
+            kept[id(tensor)] = tensor.numel() * tensor.element_size()
+        elif tensor.data_ptr() not in own:
             storage = tensor.untyped_storage()
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor

@@ -16,9 +16,11 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.checkpoint import checkpoint
 
-# In bf16 the number of rows is a multiple of this: oneDNN compiles kernels for each number and keeps a thousand.
-# With random numbers, that was .5 GB with a 6x384 encoder after 90 passes, and more with BERT-base.
-_ROWS_BF16 = 32
+from selfmm.models.fast_linear import fast_linear, is_faster
+
+# With oneDNN the number of rows is a multiple of this: it compiles kernels for each number and keeps a thousand.
+# With random numbers, that was .5 GB with a 6x384 encoder after 90 passes in bf16, and more with BERT-base.
+_ROWS_ONEDNN = 32
 
 # Their layers have the same parts, see `_Attention`. The tests compare with their own forward.
 _FAMILY = ("bert", "roberta", "xlm-roberta", "camembert", "electra", "mpnet")
@@ -150,7 +152,8 @@ def layers_of_embedded(model: Any, embedded: Tensor, lengths: Tensor, *, recompu
 def _layout(lengths: Tensor, longest: int) -> Layout | Padded:
     if lengths.device.type != "cpu":
         return Padded(lengths, longest)
-    return Layout(lengths, longest, _ROWS_BF16 if torch.is_autocast_enabled("cpu") else 1)
+    by_onednn = torch.is_autocast_enabled("cpu") or is_faster()
+    return Layout(lengths, longest, _ROWS_ONEDNN if by_onednn else 1)
 
 
 def _embed(model: Any, ids: Tensor, lengths: Tensor) -> tuple[Layout | Padded, Tensor]:
@@ -238,6 +241,7 @@ class _Attention(NamedTuple):
             return F.scaled_dot_product_attention(query, key, value, mask, chance)
 
 
+@fast_linear
 def _layer(layer: Any, rows: Tensor, layout: Layout | Padded, mask: Tensor | None) -> Tensor:
     own = _Attention.of(layer)
     query, key, value = (layout.pad(part(rows), own.heads) for part in (own.query, own.key, own.value))
@@ -245,6 +249,7 @@ def _layer(layer: Any, rows: Tensor, layout: Layout | Padded, mask: Tensor | Non
     return _rest(layer, own, layout.pack(attended.transpose(1, 2).flatten(2)), rows)
 
 
+@fast_linear
 def _first_of_layer(layer: Any, rows: Tensor, layout: Layout | Padded, mask: Tensor | None) -> Tensor:
     """The output of ``_layer`` at the first tokens, (B, d)."""
     own = _Attention.of(layer)
