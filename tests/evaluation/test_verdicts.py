@@ -48,6 +48,17 @@ def test_what_cannot_be_told_is_not_called_information() -> None:
     assert "all labels of the 70 test clips are equal" in line
 
 
+def test_validation_clips_that_are_far_easier_are_a_warning() -> None:
+    leaked = replace(GOOD, skill=0.3, gap=0.3, gap_low=0.05)
+    (line,) = cautions(worth(leaked, vision=leaked, audio=GOOD))
+    assert line.startswith(
+        "the scores are far better on the validation clips than on the test clips, and not by chance"
+    )
+    assert "(better than always saying the same number by: all together 60% and 30%; vision 60% and 30%)" in line
+    assert cautions(worth(replace(leaked, gap_low=-0.05))) == []
+    assert cautions(worth(replace(leaked, gap=0.05))) == []
+
+
 def test_the_table_says_it_per_score() -> None:
     text = shown(worth_table(worth(text=replace(GOOD, against="label_text"), audio=EMPTY, vision=UNTOLD)), 80)
     lines = {line.split("  ")[0].strip(): line for line in text.splitlines()}

@@ -22,6 +22,7 @@ from selfmm.evaluation.worth import (
     expanded_tail,
     measure,
     run_worth,
+    skill_gap,
     skill_interval,
     worth_on,
 )
@@ -224,6 +225,43 @@ def test_test_clips_measure_and_validation_clips_make_the_band() -> None:
     assert worth.labelled_clips == 140
 
 
+def of_recordings(
+    rng: np.random.Generator, recordings: int, noise: float
+) -> tuple[Array, Array, npt.NDArray[np.object_]]:
+    """Score, label and recording of clips whose spread of labels and number differ from recording to recording."""
+    group = np.repeat(np.arange(recordings), rng.integers(2, 40, recordings))
+    label = rng.normal(0, 0.7, recordings)[group] + rng.normal(0, rng.gamma(6, 0.15, recordings)[group])
+    return 0.6 * label + rng.normal(0, noise, len(label)), label, group.astype(object)
+
+
+@pytest.mark.parametrize("recordings", [(5, 5), (10, 30), (31, 40)])
+def test_other_clips_are_easier_beyond_chance_once_in_a_hundred_times(recordings: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    pairs = [[of_recordings(rng, count, 0.8) for count in recordings] for _ in range(400)]
+    assert np.mean([skill_gap(*pair)[1] > 0 for pair in pairs]) <= 0.025
+
+
+def test_validation_clips_that_are_easier_are_found() -> None:
+    """As where they share recordings, or features made with their labels, with the training clips."""
+    rng = np.random.default_rng(0)
+    found = [skill_gap(of_recordings(rng, 31, 0.8), of_recordings(rng, 40, 0.4))[1] > 0 for _ in range(50)]
+    assert np.mean(found) > 0.9
+    tables = [
+        pd.DataFrame({"split": split, "label": label, "score": score, "video": np.char.add(split, group.astype(str))})
+        for split, noise in (("test", 0.8), ("valid", 0.4))
+        for score, label, group in [of_recordings(rng, 31, noise)]
+    ]
+    table = pd.concat(tables, ignore_index=True)
+    worth = run_worth(Scored.of(table, table[["video"]]), RANGE, 300)
+    fused = worth.scores[FUSION]
+    assert fused.band_is_easier
+    assert fused.gap > 0.1
+    again = worth_on(Scored.of(table, table[["video"]]), "test", worth).scores[FUSION]
+    assert not again.band_is_easier, "said of the run, not of other clips"
+    few = table.assign(video=np.where(table["split"] == "valid", "one", table["video"]))
+    assert math.isnan(run_worth(Scored.of(few, few[["video"]]), RANGE, 300).scores[FUSION].gap_low)
+
+
 def test_without_labelled_test_clips_the_validation_clips_stand_in() -> None:
     table = clips(np.random.default_rng(3), 0.5)
     table.loc[table["split"] == "test", "label"] = np.nan
@@ -319,7 +357,7 @@ def test_every_number_is_in_its_range(pairs: list[tuple[float, float]]) -> None:
     score, label = np.array(pairs).T
     worth = measure(score, label, np.arange(len(pairs)).astype(object), "test", "label")
     assert 0 <= worth.mae <= 6
-    if worth.constant > 0:
+    if worth.constant > 1e-300:  # to divide by less overflows
         assert worth.skill <= 1
         assert worth.skill_low <= worth.skill_high <= 1
     assert math.isnan(worth.corr) or -1 <= worth.corr <= 1

@@ -46,7 +46,25 @@ def cautions(worth: RunWorth | None) -> list[str]:
         )
     if fused is not None and not fused.informs:
         lines.append(_uninformative(fused))
-    return lines
+    return [*lines, *_too_easy(worth)]
+
+
+def _too_easy(worth: RunWorth) -> list[str]:
+    """Return that the clips which chose the epoch and make the bands are easier than the measured ones, if they are."""
+    easier = {name: score for name, score in worth.scores.items() if score.band_is_easier}
+    if not easier:
+        return []
+    first = next(iter(easier.values()))
+    chose, measured = (f"{SPLIT_NAMES.get(split, split)} clips" for split in (first.band_split, first.split))
+    skills = "; ".join(
+        f"{title(name)} {score.skill + score.gap:.0%} and {score.skill:.0%}" for name, score in easier.items()
+    )
+    return [
+        f"the scores are far better on the {chose} than on the {measured}, and not by chance (better than always "
+        f"saying the same number by: {skills}). The {chose} may share recordings or speakers with the training clips, "
+        "or features that were made with their labels. The kept epoch and the bands come from them, so trust only the "
+        f"figures of the {measured}. Keep each recording in one split, or leave out the modality."
+    ]
 
 
 def _on_own_clips(worth: RunWorth) -> str:

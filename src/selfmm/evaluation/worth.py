@@ -61,14 +61,19 @@ LEAST_CLIPS = 10
 LEAST_SKILL = 0.01
 """A smaller skill is none: a head that is next to constant may gain a thousandth, and certainly so."""
 
+LEAST_GAP = 0.1
+"""A smaller difference of two skills is not worth a warning."""
+
 _NEARLY_ALL = 0.95
 _CONFIDENCE = 0.9
+_CERTAIN = 0.98  # of a gap: it is looked for in every run and score
 _RESAMPLES = 2000
 _CHUNK = 1_000_000  # numbers that are drawn at a time
 _ROUNDING = 1e-9
 _ZERO = float(np.finfo(np.float64).tiny)  # to divide by a smaller number overflows
 
 Array = npt.NDArray[np.float64]
+Clips = tuple[Array, Array, npt.NDArray[np.object_]]
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,8 @@ class Worth:
             length of the whole label range.
         band_split: the split of these clips: ``valid``, ``LEFT_OUT`` or ``STARTED_FROM``.
         coverage: share of the ``clips`` whose label is inside; NaN if the band comes from the same clips.
+        gap, gap_low: the skill on the clips of the band minus ``skill``, and the lower end of its 98 % interval, see
+            :func:`skill_gap`; NaN if both come from the same clips, or either from too few recordings.
         factor, floor: of the bands of single clips by the disagreement of several networks, see the module; ``floor``
             is in units of the label. NaN for the score of one network, whose band is ``band``.
     """
@@ -111,6 +118,8 @@ class Worth:
     band_split: str = "valid"
     factor: float = math.nan
     floor: float = math.nan
+    gap: float = math.nan
+    gap_low: float = math.nan
 
     def half_width(self, deviation: Array | float | None = None) -> Array:
         """Return the half-width of the band of clips on which the networks deviate by ``deviation``, like ``band``.
@@ -131,6 +140,11 @@ class Worth:
     def can_tell(self) -> bool:
         """Whether there are enough recordings or clips to tell."""
         return self.groups >= MANY_GROUPS or self.clips >= LEAST_CLIPS
+
+    @property
+    def band_is_easier(self) -> bool:
+        """Whether the skill is higher on the clips of the band: by ``LEAST_GAP`` or more, and beyond chance."""
+        return self.gap_low > 0 and self.gap >= LEAST_GAP
 
 
 @dataclass(frozen=True)
@@ -293,14 +307,16 @@ def run_worth(
     scores = {}
     for name in scored.scores:
         against = scored.reference(name, tuple(dict.fromkeys((calibration, split))))
-        score, label, _ = scored.pair(name, against, calibration)
-        worth = measure(*scored.pair(name, against, split), split, against)
-        band = conformal_band(np.abs(score - label), width)
-        banded = replace(worth, band=band, band_clips=len(score), band_split=calibration)
-        if name == FUSION and scored.deviation is not None and band < width:
-            deviation = scored.deviation[scored.rows(name, against, calibration)]
-            banded = _by_disagreement(banded, np.abs(score - label), deviation)
-        scores[name] = banded if split == calibration else replace(banded, coverage=_coverage(scored, name, banded))
+        known, clips = scored.pair(name, against, calibration), scored.pair(name, against, split)
+        errors = np.abs(known[0] - known[1])
+        worth = replace(measure(*clips, split, against), band=conformal_band(errors, width))
+        worth = replace(worth, band_clips=len(errors), band_split=calibration)
+        if name == FUSION and scored.deviation is not None and worth.band < width:
+            worth = _by_disagreement(worth, errors, scored.deviation[scored.rows(name, against, calibration)])
+        if split != calibration:
+            gap, low = skill_gap(clips, known)
+            worth = replace(worth, coverage=_coverage(scored, name, worth), gap=gap, gap_low=low)
+        scores[name] = worth
     labelled = int(np.isfinite(scored.labels["label"]).sum())
     rows = scored.splits == calibration
     present = {name: np.isfinite(values[rows]) for name, values in scored.scores.items() if name != FUSION}
@@ -389,7 +405,7 @@ def skill_interval(errors: Array, constant_errors: Array, groups: npt.NDArray[np
             for start in range(0, _RESAMPLES, rows)
         ]
     )
-    totals = totals[totals[:, 1] > 0]
+    totals = totals[totals[:, 1] > _ROUNDING * constant_errors.sum()]
     if not len(totals):
         return math.nan, math.nan
     tail = expanded_tail(count)
@@ -414,6 +430,36 @@ def _student(share: float, freedom: int) -> float:
         (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
     )
     return math.fsum(term / float(freedom) ** power for power, term in enumerate(terms))
+
+
+def skill_gap(measured: Clips, others: Clips) -> tuple[float, float]:
+    """Return the skill on other clips minus that on the measured ones, and the lower end of its 98 % interval.
+
+    The interval is Student's: a skill is a ratio of sums, whose clips hang together by recording (linearised, as in
+    `Cameron and Miller 2015, section II <https://doi.org/10.3368/jhr.50.2.317>`_), and the degrees of freedom are one
+    less than the recordings of the side with fewer. NaN if a side has fewer than ``MANY_GROUPS``, or equal labels.
+
+    Args:
+        measured, others: score, label and recording of n and m clips.
+    """
+    fewest = min(len(set(groups)) for _, _, groups in (measured, others))
+    if fewest < MANY_GROUPS:
+        return math.nan, math.nan
+    (error, variance), (other, other_variance) = (_share_of_constant(*clips) for clips in (measured, others))
+    reach = _student(1 - (1 - _CERTAIN) / 2, fewest - 1) * math.sqrt(variance + other_variance)
+    return error - other, error - other - reach
+
+
+def _share_of_constant(score: Array, label: Array, groups: npt.NDArray[np.object_]) -> tuple[float, float]:
+    """Return the mean error as a share of that of the best constant, and the variance of this share."""
+    errors, constant_errors = np.abs(score - label), np.abs(label - np.median(label))
+    total = constant_errors.sum()
+    if total < _ZERO:
+        return math.nan, math.nan
+    share = float(errors.sum() / total)
+    _, group = np.unique(groups.astype(str), return_inverse=True)
+    sums = np.bincount(group, weights=errors - share * constant_errors) / total
+    return share, float((sums**2).sum()) * len(sums) / (len(sums) - 1)
 
 
 def _coverage(scored: Scored, name: str, worth: Worth) -> float:
