@@ -48,7 +48,7 @@ from typing import Any
 from selfmm import api
 
 _PATIENCE = 300.0  # seconds
-_EVERY = 10  # one request in so many is a recording
+_EVERY = 10  # one request of this number is a recording
 _BOUNDARY = "--selfmm"
 SENTENCES = (
     "I loved every minute of it.",
@@ -147,7 +147,7 @@ def megabytes(process: int) -> float:
 def load(
     server: Server, requests: Sequence[Request], at_once: int, after: int = 0, then: Callable[[], object] | None = None
 ) -> list[Result]:
-    """Send requests, so many at a time; call ``then`` when ``after`` of them are answered."""
+    """Send requests, ``at_once`` at a time; call ``then`` when ``after`` of them are answered."""
     waiting: queue.SimpleQueue[Request] = queue.SimpleQueue()
     for request in requests:
         waiting.put(request)

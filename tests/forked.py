@@ -1,6 +1,6 @@
 """The program in processes of its own that begin with torch and transformers imported.
 
-Each is forked from a process that has done nothing but import them: to import them anew takes seconds, and most of the
+Each is forked from a process that has done nothing but import them: to import them again takes seconds, and most of the
 time of tests that start, kill and resume runs went into that.
 """
 

@@ -21,7 +21,7 @@ Clips = list[list[list[float]]]
 
 
 def frames_of(count: int, seed: int, gaps: float = 0.0) -> list[list[float]]:
-    """(``count``, 2) frames, of which about so many are NaN."""
+    """(``count``, 2) frames, of which about the share ``gaps`` is NaN."""
     random = np.random.default_rng(seed)
     frames = random.normal(0, 3, (count, DIM)).astype(np.float32)
     frames[random.random(count) < gaps] = np.nan

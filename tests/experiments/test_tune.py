@@ -193,7 +193,7 @@ LONG = (*STREAMS, "training.max_epochs=6")
 
 
 def killed(planted: Dataset, out: Path, epochs: int) -> None:
-    """Runs the command until so many epochs are in its journal, and ends it as the system does when memory is short."""
+    """Run the command until its journal has ``epochs`` epochs, and end it as the system does when memory is short."""
     process = Program(command(planted, out))
     journal = out / "journal.log"
     wait_until(lambda: journal.exists() and journal.read_text().count('"op_code":7') >= epochs, poll=process.poll)

@@ -45,7 +45,7 @@ def write_clips(folder: Path, count: int, names: Sequence[str] = (), videos: int
         folder: to be made.
         count: clips; the same ones on every call.
         names: ids of the first ones; the others are called c00, c01, ...
-        videos: so many share all clips.
+        videos: number of videos that the clips come from.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "clips.csv").open("w", encoding="utf-8", newline="") as file:

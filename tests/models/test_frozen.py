@@ -60,7 +60,7 @@ def encoded_rows(assembly: Assembly, dataset: Dataset) -> npt.NDArray[np.float32
     return np.array(found.rows)
 
 
-def test_other_weights_and_other_words_are_asked_anew(planted: Dataset, tiny_encoder: str, cache: Path) -> None:
+def test_other_weights_and_other_words_are_asked_again(planted: Dataset, tiny_encoder: str, cache: Path) -> None:
     torch.manual_seed(0)
     settings = load_settings(None, [*FROZEN, f"text.encoder={tiny_encoder}"])
     assembly = assemble(planted, settings)
@@ -75,7 +75,7 @@ def test_other_weights_and_other_words_are_asked_anew(planted: Dataset, tiny_enc
     assert len(list(cache.iterdir())) == 3
 
 
-def test_a_damaged_file_is_made_anew_and_a_cache_that_cannot_be_written_is_done_without(
+def test_a_damaged_file_is_made_again_and_a_cache_that_cannot_be_written_is_done_without(
     planted: Dataset, tiny_encoder: str, cache: Path
 ) -> None:
     assembly = assemble(planted, load_settings(None, [*FROZEN, f"text.encoder={tiny_encoder}"]))
