@@ -160,10 +160,51 @@ def test_against_one_number_at_a_time(
     assert math.isclose(float(parameter.detach()), expected, rel_tol=1e-6, abs_tol=1e-8)
 
 
+@given(
+    gradients=st.lists(st.floats(-3, 3), min_size=1, max_size=12),
+    skipped=st.integers(0, 12),
+    kept=st.sampled_from([0.0, 0.5, 0.9]),
+)
+def test_an_average_of_the_weights_against_one_number_at_a_time(
+    gradients: list[float], skipped: int, kept: float
+) -> None:
+    parameter = nn.Parameter(torch.ones(1, dtype=torch.float64))
+    optimizer = DecayingAdam(groups_of(parameter), decoupled=True, kept=kept)
+    with optimizer.averaged():
+        assert float(parameter.detach()) == 1, "before the first step"
+    weights: list[float] = []
+    for number, gradient in enumerate(gradients):
+        parameter.grad = torch.tensor([gradient], dtype=torch.float64)
+        optimizer.found_inf = torch.tensor(float(number == skipped))
+        optimizer.step()
+        weights.append(float(parameter.detach()))
+    average = weights[0]
+    for weight in weights[1:]:
+        average = kept * average + (1 - kept) * weight
+    for _ in range(2):
+        with optimizer.averaged():
+            assert float(parameter.detach()) == pytest.approx(average if kept else weights[-1], rel=1e-12)
+        assert float(parameter.detach()) == weights[-1], "to the bit"
+
+
+def test_the_length_of_the_average_is_in_epochs(planted: Dataset) -> None:
+    def kept(average: float, steps: int) -> float:
+        settings = load_settings(None, ["modalities=audio,vision", f"training.average={average}"])
+        optimizer = make_optimizer(assemble(planted, settings).model, settings, steps)
+        assert isinstance(optimizer, DecayingAdam)
+        return optimizer.kept
+
+    assert kept(0.75, 66) == pytest.approx(1 - 1 / 49.5)
+    assert kept(2, 10) == 0.95
+    assert kept(0.1, 5) == 0, "shorter than a step"
+    assert kept(0, 66) == 0
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.8])
 @pytest.mark.parametrize("decoupled", [True, False])
-def test_it_goes_on_from_a_checkpoint_to_the_bit(decoupled: bool, tmp_path: Path) -> None:
+def test_it_goes_on_from_a_checkpoint_to_the_bit(decoupled: bool, kept: float, tmp_path: Path) -> None:
     module = nn.Linear(3, 2)
-    optimizer = DecayingAdam(groups_of(*module.parameters()), decoupled=decoupled)
+    optimizer = DecayingAdam(groups_of(*module.parameters()), decoupled=decoupled, kept=kept)
 
     def steps(model: nn.Module, optimizer: torch.optim.Optimizer, seeds: range) -> None:
         for seed in seeds:
@@ -174,11 +215,13 @@ def test_it_goes_on_from_a_checkpoint_to_the_bit(decoupled: bool, tmp_path: Path
     steps(module, optimizer, range(5))
     Checkpoints(tmp_path).save({"epoch": 1, "best_epoch": 1}, {"model": module}, optimizer, dict(module.state_dict()))
     other = nn.Linear(3, 2)
-    resumed = DecayingAdam(groups_of(*other.parameters()), decoupled=decoupled)
+    resumed = DecayingAdam(groups_of(*other.parameters()), decoupled=decoupled, kept=kept)
     Checkpoints(tmp_path).load(1, {"model": other}, resumed)
     steps(module, optimizer, range(5, 10))
     steps(other, resumed, range(5, 10))
     assert all(torch.equal(a, b) for a, b in zip(module.parameters(), other.parameters(), strict=True))
+    with optimizer.averaged(), resumed.averaged():
+        assert all(torch.equal(a, b) for a, b in zip(module.parameters(), other.parameters(), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -186,7 +229,7 @@ def test_it_goes_on_from_a_checkpoint_to_the_bit(decoupled: bool, tmp_path: Path
 )
 def test_presets_of_the_field_keep_their_optimizer(preset: str | None, decoupled: bool, planted: Dataset) -> None:
     settings = load_settings(preset, ["modalities=audio,vision"])
-    optimizer = make_optimizer(assemble(planted, settings).model, settings)
+    optimizer = make_optimizer(assemble(planted, settings).model, settings, 1)
     assert isinstance(optimizer, DecayingAdam)
     assert optimizer.decoupled is decoupled
     assert settings.labels.weighting == ("encoder" if decoupled else "published")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from models.worlds import as_on_an_accelerator
@@ -302,6 +303,45 @@ def test_state_is_stored_when_it_is_due_and_at_the_end(
         assert stored[-1] == 3
         trainer.load_best()
         assert trainer._validate(3)["mae"] == trainer.history[trainer.best_epoch - 1].valid["mae"]
+
+
+def test_the_average_of_the_weights_is_validated_and_kept_also_after_an_interruption(
+    planted: Dataset, tmp_path: Path
+) -> None:
+    """Against an average of the weights after each step, computed here."""
+    settings = ("training.average=1.5", "training.max_epochs=3", "training.patience=9")
+
+    def trained(folder: str, *until: int, seconds: int = 0) -> tuple[Any, list[Tensor]]:
+        averages: list[Tensor] = []
+        for last in until:
+            trainer, _ = make(planted, tmp_path / folder, *settings, f"training.checkpoint_seconds={seconds}")
+            own = trainer._step
+
+            def step(*arguments: Any, trainer: Any = trainer, own: Any = own) -> Any:
+                result = own(*arguments)
+                now = [parameter.detach().clone() for parameter in trainer.model.parameters()]
+                kept = 1 - 1 / (1.5 * trainer.steps) if averages else 0
+                averages[:] = [kept * a + (1 - kept) * b for a, b in zip(averages or now, now, strict=True)]
+                return result
+
+            trainer._step = step  # type: ignore[assignment]
+            trainer._finished = lambda: len(trainer.history) == last  # type: ignore[method-assign]  # noqa: B023
+            trainer.fit()
+        return trainer, averages
+
+    whole, expected = trained("whole", 3, seconds=3600)
+    after = [parameter.detach().clone() for parameter in whole.model.parameters()]
+    with whole.optimizer.optimizer.averaged():
+        for average, parameter in zip(expected, whole.model.parameters(), strict=True):
+            torch.testing.assert_close(parameter.detach(), average)
+        assert whole._validate(3) == whole.history[-1].valid
+    assert all(torch.equal(a, b) for a, b in zip(after, whole.model.parameters(), strict=True))
+    assert whole._validate(3) != whole.history[-1].valid
+    parts, _ = trained("parts", 1, 3)
+    assert [record.valid for record in parts.history] == [record.valid for record in whole.history]
+    for trainer in (whole, parts):
+        trainer.load_best()
+        assert trainer._validate(3) == trainer.history[trainer.best_epoch - 1].valid
 
 
 def test_linear_rates_rise_and_fall_by_step_also_after_an_interruption(planted: Dataset, tmp_path: Path) -> None:

@@ -153,6 +153,12 @@ class TrainingSettings(Group):
         description="learning rates: constant; or linear, which rise over the first tenth of max_epochs and then "
         "fall to 0",
     )
+    average: float = Field(
+        0.0,
+        ge=0,
+        description="length in epochs of a moving average of the weights, which is scored and kept in their place; "
+        "0: none",
+    )
     clip_norm: float = Field(1.0, ge=0, description="clip the gradient's norm to this; 0 turns it off")
     share: float = Field(1.0, gt=0, le=1, description="fraction of the training clips, sampled with the seed")
     max_epochs: int = Field(50, ge=1, description="maximum number of epochs")

@@ -109,7 +109,7 @@ class Trainer:
             for name, encoder in self._text_encoders():
                 encoder.train_words(self.train.ragged(name).to(self.device).rows)
         # Not the model: if Accelerate wraps it, every process needs clips in every pass, and gradients must be dense.
-        self.optimizer = self.accelerator.prepare(make_optimizer(self.model, self.settings))
+        self.optimizer = self.accelerator.prepare(make_optimizer(self.model, self.settings, self.steps))
         self._rates = [group["lr"] for group in self.optimizer.param_groups]
         self.precision = resolve_precision(training.precision, self.device)
         self.pass_clips = pass_clips(self.model, self.train, self.settings, self.device)
@@ -128,13 +128,17 @@ class Trainer:
     def fit(self) -> list[EpochRecord]:
         """Train from the last checkpoint, or else from the start; return the history."""
         self._resume()
-        limits = self.settings.training
-        steps = -(-len(self.train) // (limits.batch_size * limits.accumulation))
-        self.listener.started(limits.max_epochs, steps, len(self.history))
+        self.listener.started(self.settings.training.max_epochs, self.steps, len(self.history))
         while not self._finished():
             self._run_epoch(len(self.history) + 1)
         self._store()
         return self.history
+
+    @property
+    def steps(self) -> int:
+        """Steps of the optimizer in an epoch, with a last one that is not full."""
+        limits = self.settings.training
+        return -(-len(self.train) // (limits.batch_size * limits.accumulation))
 
     @property
     def best_epoch(self) -> int:
@@ -172,17 +176,21 @@ class Trainer:
         loss, head_weights = self._train_epoch(epoch)
         labels = self.objective.end_epoch()
         trained = time.perf_counter()
-        valid = self._validate(epoch)
-        best = valid["mae"] < self._best_mae() - _SMALLEST_GAIN
+        limits = self.settings.training
+        with self.optimizer.optimizer.averaged():
+            valid = self._validate(epoch)
+            best = valid["mae"] < self._best_mae() - _SMALLEST_GAIN
+            due = bool(
+                self.processes.decide(lambda: time.perf_counter() - self._stored_at >= limits.checkpoint_seconds)
+            )
+            if best:
+                weights = learned(self.model)
+                # Weights that are now written to disk need no copy in memory, unless they are an average.
+                copied = not due or limits.average
+                self._best = {name: value.clone() for name, value in weights.items()} if copied else weights
         seconds, rate = time.perf_counter() - started, len(self.train) / (trained - started)
         record = EpochRecord(epoch, loss, valid, best, seconds, rate, labels, head_weights)
         self.history.append(record)
-        limit = self.settings.training.checkpoint_seconds
-        due = bool(self.processes.decide(lambda: time.perf_counter() - self._stored_at >= limit))
-        if best:
-            weights = learned(self.model)
-            # Weights that are now written to disk need no copy in memory.
-            self._best = weights if due else {name: value.clone() for name, value in weights.items()}
         self.after_epoch(self.history)
         if due:
             self._store()
