@@ -156,6 +156,7 @@ class TrainingSettings(Group):
     average: float = Field(
         0.0,
         ge=0,
+        le=100,
         description="length in epochs of a moving average of the weights, which is scored and kept in their place; "
         "0: none",
     )
