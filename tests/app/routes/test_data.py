@@ -301,6 +301,7 @@ def test_the_folder_itself_can_be_a_data_set(serve: Callable[..., Any], studio: 
     wait_for_count(page, "30 clips")
     page.get_by_label("Split", exact=True).select_option("train")
     page.wait_for_url("**split=train*")
+    page.get_by_text(re.compile(r"^\d+ of 30 clips$")).wait_for()  # a row that is being replaced takes no click
     page.locator(".clip-table a").first.click()
     page.get_by_text("No run in this folder").wait_for()
     page.get_by_text("Nothing to fix").wait_for(state="detached")

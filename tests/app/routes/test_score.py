@@ -475,7 +475,7 @@ def test_the_end_says_what_it_waits_for_and_a_second_one_does_not_wait(
     served.process.send_signal(signal.SIGINT)
     began = time.monotonic()
     out, err = served.process.communicate(timeout=30)
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 9.5  # without the second one: 10 s, and the time that processes take to end
     assert (out, err) == ("selfmm has ended.\n", "")
 
 
