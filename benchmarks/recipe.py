@@ -97,9 +97,7 @@ def main() -> None:
         if arguments.start:
             settings = tuple(setting for setting in settings if not setting.startswith(("text.pooling", "text.layer")))
         figures = measure(dataset, preset, [*settings, f"modalities={arguments.modalities}"], encoder, arguments.start)
-        print(
-            f"{name:42}", *(f"{key} {value:.3f} " for key, value in sorted(figures.items(), reverse=True)), flush=True
-        )
+        print(f"{name:42}", *(f"{key} {figures[key]:.3f} " for key in SHOWN), flush=True)
 
 
 if __name__ == "__main__":

@@ -57,6 +57,8 @@ def test_validation_clips_that_are_far_easier_are_a_warning() -> None:
     assert "(better than always saying the same number by: all together 60% and 30%; vision 60% and 30%)" in line
     assert cautions(worth(replace(leaked, gap_low=-0.05))) == []
     assert cautions(worth(replace(leaked, gap=0.05))) == []
+    assert cautions(worth(replace(leaked, band_split=LEFT_OUT))) == [], "they chose no epoch"
+    assert not any("far better" in line for line in cautions(worth(replace(leaked, split=STARTED_FROM))))
 
 
 def test_the_table_says_it_per_score() -> None:

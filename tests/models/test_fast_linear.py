@@ -94,13 +94,19 @@ def test_it_is_used_where_mkl_leaves_avx512_unused(
             entered.append(self)
 
     monkeypatch.setattr(fast_linear, "ByOneDNN", Noted)
-    run = fast_linear.fast_linear(torch.square)
-    assert run(torch.tensor(3.0)) == 9
+
+    @fast_linear.fast_linear
+    def run(layer: None, rows: Tensor) -> Tensor:
+        return rows.square()
+
+    assert run(None, torch.tensor(3.0)) == 9
     assert bool(entered) == faster
     entered.clear()
     with torch.autocast("cpu", torch.bfloat16):
-        run(torch.tensor(3.0))
+        run(None, torch.tensor(3.0))
     assert not entered
+    run(None, torch.tensor(3.0, device="meta"))
+    assert not entered, "an accelerator's rows take no detour"
 
 
 def test_a_torch_that_does_not_tell_its_processor_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

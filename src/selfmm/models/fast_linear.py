@@ -45,14 +45,17 @@ class ByOneDNN(TorchFunctionMode):
 
 
 def fast_linear(run: Run) -> Run:
-    """Compute the linear layers in a function of tensors by oneDNN, if this processor is faster with it."""
+    """Compute the linear layers in ``run(layer, rows, ...)`` by oneDNN, if it is faster where ``rows`` (T, d) are.
+
+    Elsewhere nothing is added to ``run``: within ``ByOneDNN``, every call of torch takes a detour through Python.
+    """
 
     @wraps(run)
-    def fast(*args: Any, **named: Any) -> Tensor:
-        if not is_faster() or torch.is_autocast_enabled("cpu"):
-            return run(*args, **named)
+    def fast(layer: Any, rows: Tensor, *rest: Any) -> Tensor:
+        if rows.device.type != "cpu" or torch.is_autocast_enabled("cpu") or not is_faster():
+            return run(layer, rows, *rest)
         with ByOneDNN():
-            return run(*args, **named)
+            return run(layer, rows, *rest)
 
     return fast  # type: ignore[return-value]
 
